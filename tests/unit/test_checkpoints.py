@@ -1,0 +1,238 @@
+"""Readers of weight formats: what they read, and that damage or malice ends in one documented error."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import random
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart.checkpoints.contract import READERS, read
+from headstart.errors import CheckpointError, UnsafeFile, UsageError
+
+WEIGHT = np.arange(6, dtype=np.float32).reshape(2, 3)
+MUTANTS = 300
+
+
+def write_safetensors(folder: Path) -> Path:
+    from safetensors.numpy import save_file
+
+    save_file({"layer.weight": WEIGHT}, folder / "model.safetensors")
+    (folder / "config.json").write_text('{"model_type": "toy"}')
+    return folder / "model.safetensors"
+
+
+def write_torch(folder: Path, *, zipped: bool = False) -> Path:
+    import torch
+
+    state = {"layer.weight": torch.from_numpy(WEIGHT.copy())}
+    torch.save(state, folder / "weights.pth", _use_new_zipfile_serialization=zipped)
+    return folder / "weights.pth"
+
+
+def write_ctranslate2(folder: Path) -> Path:
+    def name(text: str) -> bytes:
+        return struct.pack("<H", len(text) + 1) + text.encode() + b"\0"
+
+    data = struct.pack("<I", 6) + name("ToySpec") + struct.pack("<II", 3, 1)
+    data += name("layer/weight") + struct.pack("<BIIBI", 2, 2, 3, 0, WEIGHT.nbytes) + WEIGHT.tobytes()
+    data += struct.pack("<I", 1) + name("tied/weight") + name("layer/weight")
+    (folder / "model.bin").write_bytes(data)
+    return folder / "model.bin"
+
+
+def write_onnx(folder: Path) -> Path:
+    def field(number: int, value: bytes | int) -> bytes:
+        if isinstance(value, int):
+            return bytes([number << 3, value])
+        return bytes([number << 3 | 2]) + bytes([len(value)]) + value
+
+    tensor = (
+        field(1, 2) + field(1, 3) + field(2, 1) + field(8, b"onnx::MatMul_7") + field(9, WEIGHT.tobytes())
+    )
+    node = field(1, b"x") + field(1, b"onnx::MatMul_7") + field(3, b"/layer/MatMul")
+    (folder / "net.onnx").write_bytes(field(1, 8) + field(7, field(1, node) + field(5, tensor)))
+    return folder / "net.onnx"
+
+
+WRITERS = {
+    "safetensors_folder": write_safetensors,
+    "torch_pickle": write_torch,
+    "ctranslate2": write_ctranslate2,
+    "onnx_initialisers": write_onnx,
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_reads_what_was_written(reader: str, tmp_path: Path) -> None:
+    WRITERS[reader](tmp_path)
+    tensors = read(tmp_path, reader).tensors
+    first = next(iter(tensors.values()))
+    np.testing.assert_array_equal(first, WEIGHT)
+    assert first.flags.writeable
+    assert first.flags.aligned
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_damage_is_one_documented_error(reader: str, tmp_path: Path) -> None:
+    file = WRITERS[reader](tmp_path)
+    original = file.read_bytes()
+    draw = random.Random(0)
+    refused = 0
+    for _ in range(MUTANTS):
+        mutant = bytearray(original)
+        for _ in range(draw.randint(1, 4)):
+            mutant[draw.randrange(len(mutant))] = draw.randrange(256)
+        if draw.random() < 0.3:
+            del mutant[draw.randrange(len(mutant)) :]
+        file.write_bytes(mutant)
+        try:
+            read(file, reader)
+        except (CheckpointError, UnsafeFile) as error:
+            refused += 1
+            assert file.name in str(error)
+    assert refused > MUTANTS // 10
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("content", [b"", b"not weights at all", b"\xff" * 64])
+def test_another_format_is_refused(reader: str, content: bytes, tmp_path: Path) -> None:
+    file = WRITERS[reader](tmp_path)
+    file.write_bytes(content)
+    with pytest.raises((CheckpointError, UnsafeFile)):
+        read(tmp_path, reader)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_an_empty_folder_is_refused(reader: str, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError):
+        read(tmp_path, reader)
+
+
+def test_a_misspelt_reader_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="torch_pickle"):
+        read(Path(), "torch_pickl")
+
+
+def test_safetensors_shards_and_config(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({"a": WEIGHT}, tmp_path / "one.safetensors")
+    save_file({"b": WEIGHT}, tmp_path / "two.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}))
+    (tmp_path / "config.json").write_text('{"model_type": "toy"}')
+    checkpoint = read(tmp_path, "safetensors_folder")
+    assert sorted(checkpoint.tensors) == ["a", "b"]
+    assert checkpoint.metadata == {"model_type": "toy"}
+
+    index.write_text(json.dumps({"weight_map": {"a": "one.safetensors", "c": "two.safetensors"}}))
+    with pytest.raises(CheckpointError, match="`c`"):
+        read(tmp_path, "safetensors_folder")
+    index.write_text(json.dumps({"weight_map": {"a": "../one.safetensors"}}))
+    with pytest.raises(UnsafeFile, match="outside"):
+        read(tmp_path, "safetensors_folder")
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_torch_views_wrappers_and_dtypes(zipped: bool, tmp_path: Path) -> None:
+    import torch
+
+    values = torch.arange(12.0).reshape(3, 4)
+    state = {
+        "view": values[1:, :2].t(),
+        "half": values.to(torch.bfloat16),
+        "parameter": torch.nn.Parameter(values),
+        "count": torch.tensor(3),
+    }
+    saved = {"epoch": 2, "state_dict": state}
+    torch.save(saved, tmp_path / "weights.pth", _use_new_zipfile_serialization=zipped)
+    checkpoint = read(tmp_path, "torch_pickle")
+    assert checkpoint.metadata == {"epoch": 2}
+    assert checkpoint.tensors["half"].dtype == np.float32
+    for name, tensor in state.items():
+        np.testing.assert_array_equal(checkpoint.tensors[name], tensor.detach().float().numpy())
+
+
+class _Canary:
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.file,)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_a_malicious_pickle_is_refused_before_it_runs(zipped: bool, protocol: int, tmp_path: Path) -> None:
+    import torch
+
+    canary = tmp_path / "canary"
+    torch.save(
+        {"weight": _Canary(canary)},
+        tmp_path / "weights.pth",
+        pickle_protocol=protocol,
+        _use_new_zipfile_serialization=zipped,
+    )
+    with pytest.raises(UnsafeFile, match="nothing in it was run"):
+        read(tmp_path, "torch_pickle")
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "wanted"),
+    [
+        (b"cos\nsystem\n(S'true'\ntR.", "os.system"),
+        (b"cbuiltins\neval\n(S'1'\ntR.", "builtins.eval"),
+        (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "os.system"),
+        (b"(S'true'\nios\nsystem\n.", "INST"),
+        (b"\x80\x02\x82\x01.", "EXT1"),
+        (b"\x80\x05\x96\xff\xff\xff\xff\xff\xff\x00\x00.", None),
+    ],
+)
+def test_bare_hostile_pickles_are_refused(program: bytes, wanted: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    file.write_bytes(program)
+    with pytest.raises(UnsafeFile if wanted else CheckpointError, match=wanted):
+        read(file, "torch_pickle")
+
+
+def test_a_huge_memo_index_does_not_fill_the_memory(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    file.write_bytes(b"\x80\x02Nr\xff\xff\xff\x7f.")
+    with pytest.raises(CheckpointError, match="memo"):
+        read(file, "torch_pickle")
+
+
+def test_a_tensor_beyond_its_storage_is_refused(tmp_path: Path) -> None:
+    file = write_torch(tmp_path)
+    # The offset 0 of the tensor becomes 5: the view of six values now ends beyond its storage.
+    original = file.read_bytes()
+    mutant = original.replace(b"QK\x00K\x02K\x03\x86", b"QK\x05K\x02K\x03\x86")
+    assert mutant != original
+    file.write_bytes(mutant)
+    with pytest.raises(CheckpointError, match="beyond its storage"):
+        read(file, "torch_pickle")
+
+
+def test_a_pickle_that_is_not_weights_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    file.write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(CheckpointError):
+        read(file, "torch_pickle")
+
+
+def test_onnx_names_anonymous_weights_after_their_node(tmp_path: Path) -> None:
+    write_onnx(tmp_path)
+    assert list(read(tmp_path, "onnx_initialisers").tensors) == ["layer.MatMul.1"]
+
+
+def test_ctranslate2_resolves_aliases(tmp_path: Path) -> None:
+    write_ctranslate2(tmp_path)
+    checkpoint = read(tmp_path, "ctranslate2")
+    assert checkpoint.metadata == {"spec": "ToySpec", "revision": 3}
+    assert checkpoint.tensors["tied/weight"] is checkpoint.tensors["layer/weight"]
