@@ -1,0 +1,81 @@
+"""Pre-trained networks as ordered lists of blocks. `open_backbone` finds one; each other file is a family."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from headstart import assets
+from headstart.backbones.contract import Backbone, Family
+from headstart.checkpoints import hub
+from headstart.errors import CheckpointError, ModelError, nearest
+from headstart.registry import plugins
+
+
+def open_backbone(name_or_path: str | Path) -> Backbone:
+    """Open a backbone by catalogue name, by the path of a folder, or by hub id (`organisation/name`).
+
+    Raises:
+        ModelError: nothing of that name is known, or its files are damaged or of an unknown kind.
+        MachineError: the weights could not be obtained.
+    """
+    name = str(name_or_path)
+    folder = _locate(name)
+    family, config = open_family(folder)
+    network = family.open(folder, config)
+    return Backbone(
+        name=name, family=family, network=network, preprocess=family.preprocess(folder, config), source=folder
+    )
+
+
+def open_family(folder: Path) -> tuple[Family, Any]:
+    """Return the family and the transformers configuration of a folder in hub layout.
+
+    Raises:
+        CheckpointError: config.json is damaged, or no family reads its type of network.
+    """
+    try:
+        written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        model_type = written["model_type"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"`{folder}/config.json` cannot be read", "the folder is damaged; obtain it again"
+        ) from error
+    families = plugins("backbones")
+    for family in families.values():
+        if model_type in family.model_types:
+            return family, family.configuration(written)
+    known = sorted(kind for family in families.values() for kind in family.model_types)
+    raise CheckpointError(
+        f"`{folder}` holds a network of the type `{model_type}`, which headstart has no family for",
+        "known types: " + ", ".join(known),
+    )
+
+
+def _locate(name: str) -> Path:
+    path = Path(name).expanduser()
+    if path.exists():
+        return _converted(path)
+    catalogue = assets.catalogue()
+    if name in catalogue and catalogue[name].kind == "weights":
+        return _converted(assets.get(name))
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return hub.download(name)
+    known = [key for key, asset in catalogue.items() if asset.kind == "weights"]
+    raise ModelError(f"there is no backbone `{name}`", nearest(name, known))
+
+
+def _converted(path: Path) -> Path:
+    """Return a folder in hub layout: `path` itself, or what a family made of another published format."""
+    if (path / "config.json").is_file():
+        return path
+    for family in plugins("backbones").values():
+        folder = family.convert(path)
+        if folder is not None:
+            return folder
+    raise CheckpointError(
+        f"`{path}` is no checkpoint that headstart reads",
+        "give a folder with config.json and model.safetensors, or a checkpoint in a family's published format",
+    )
+

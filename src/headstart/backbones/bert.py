@@ -1,0 +1,87 @@
+"""BERT (Devlin et al. 2018, arXiv:1810.04805) and its descendants with the same network, such as MiniLM.
+
+Blocks: embeddings, then one for each layer. A post-norm network: every block's output is normalised.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from headstart.backbones.contract import Block, Family, Features, StockForm, load_network
+from headstart.preprocess.text import TextPreprocess
+from headstart.types import Spec
+
+
+def _embed(module: nn.Module, features: Features) -> Features:
+    return {
+        "hidden_states": module(
+            input_ids=features["input_ids"], token_type_ids=features.get("token_type_ids")
+        )
+    }
+
+
+def _layer(module: nn.Module, features: Features) -> Features:
+    attended = features["attention_mask"][:, None, None, :].bool()
+    return {"hidden_states": module(features["hidden_states"], attended)}
+
+
+class Bert(Family):
+    name = "bert"
+    kind = "text"
+    model_types = ("bert",)
+    prefix = "bert"
+    head = "mean"
+    inputs = {
+        "input_ids": Spec("input", ragged=True),
+        "token_type_ids": Spec("input", ragged=True),
+        "attention_mask": Spec("mask", ragged=True),
+    }
+
+    def build(self, config: Any) -> nn.Module:
+        from transformers import BertModel
+
+        return BertModel(config, add_pooling_layer=False)
+
+    def open(self, folder: Path, config: Any) -> nn.Module:
+        from transformers import BertModel
+
+        return load_network(BertModel, folder, config, add_pooling_layer=False)
+
+    def blocks(self, network: nn.Module) -> list[Block]:
+        hidden = {"hidden_states": Spec("sequence", network.config.hidden_size, ragged=True)}
+        embeddings = Block(
+            "embeddings", network.embeddings, _embed, reads=("input_ids", "token_type_ids"), writes=hidden
+        )
+        layers = [
+            Block(f"layer.{i}", layer, _layer, reads=("hidden_states", "attention_mask"), writes=hidden)
+            for i, layer in enumerate(network.encoder.layer)
+        ]
+        return [embeddings, *layers]
+
+    def truncate(self, network: nn.Module, keep: int) -> None:
+        network.encoder.layer = network.encoder.layer[: keep - 1]
+        network.config.num_hidden_layers = keep - 1
+
+    def preprocess(self, folder: Path, config: Any) -> TextPreprocess:
+        return TextPreprocess.open(folder, config.max_position_embeddings)
+
+    def stock_form(self, head: str, task: str) -> StockForm | None:
+        """BertForSequenceClassification reads tanh(dense(first token)): our head `pooler`."""
+        if (head, task) != ("pooler", "text-classification"):
+            return None
+
+        def install(network: nn.Module, head: nn.Module) -> None:
+            network.bert.pooler.dense.load_state_dict(head.dense.state_dict())
+            network.classifier.load_state_dict(head.linear.state_dict())
+
+        def extract(network: nn.Module) -> dict:
+            dense, linear = network.bert.pooler.dense.state_dict(), network.classifier.state_dict()
+            return {f"dense.{k}": v for k, v in dense.items()} | {f"linear.{k}": v for k, v in linear.items()}
+
+        return StockForm("BertForSequenceClassification", install, extract)
+
+
+family = Bert()

@@ -1,0 +1,389 @@
+"""What a backbone is: an ordered list of blocks over named tensors that can be cut anywhere.
+
+A family file wraps the modules of a well-kept library (transformers) in blocks and states, in the members of
+`Family`, what is particular to it. Nothing outside this folder knows one family from another.
+
+Shapes: N examples, T steps, D width, C channels, H W size, K classes.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import xxhash
+from torch import Tensor, nn
+
+from headstart.errors import CheckpointError, HeadstartError, ModelError
+from headstart.preprocess.contract import Preprocess
+from headstart.types import Kind, Spec
+
+Features = dict[str, Tensor]
+Depth = int | Literal["all"]
+
+# Entries of a network's configuration that do not change what its blocks compute.
+_BOOKKEEPING = {
+    "_name_or_path", "architectures", "transformers_version", "dtype", "id2label", "label2id", "problem_type",
+    "num_hidden_layers", "encoder_layers", "decoder_layers", "classifier_proj_size", "num_labels",
+}  # fmt: skip
+
+
+class Block(nn.Module):
+    """The smallest part that is frozen or trained as one: an embedding, a transformer layer, a residual block.
+
+    Args:
+        module: the library's own module; its parameters are this block's.
+        run: computes the written tensors from all named tensors so far.
+        reads: names that `run` needs.
+        writes: names and shapes of what it returns; a name written again replaces the earlier tensor.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        module: nn.Module,
+        run: Callable[[nn.Module, Features], Features],
+        *,
+        reads: Sequence[str],
+        writes: Mapping[str, Spec],
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.module = module
+        self.reads = tuple(reads)
+        self.writes = dict(writes)
+        self._run = run
+
+    def forward(self, features: Features) -> Features:
+        """Return only the tensors that this block writes."""
+        return self._run(self.module, features)
+
+    def fingerprint(self) -> str:
+        """Return a hash of the block's weights: names, shapes, types and bytes."""
+        digest = xxhash.xxh3_128(f"{self.name} {type(self.module).__name__}".encode())
+        for name, tensor in sorted(self.module.state_dict().items()):
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+
+def run_blocks(blocks: Iterable[nn.Module], features: Features) -> Features:
+    """Run `blocks` in order over a copy of `features` and return all named tensors."""
+    features = dict(features)
+    for block in blocks:
+        features.update(block(features))
+    return features
+
+
+def live_names(blocks: Sequence[Block], outputs: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that must exist before `blocks` run so that they, and a reader of `outputs`, can.
+
+    This is the cut: what crosses it is exactly what is still read above it.
+    """
+    live = set(outputs)
+    for block in reversed(blocks):
+        live = (live - set(block.writes)) | set(block.reads)
+    return tuple(sorted(live))
+
+
+class FrozenPart(nn.Module):
+    """The blocks below the cut. Frozen means evaluation mode as well: no dropout, BatchNorm fixed, no gradient.
+
+    Attributes:
+        reads: input names. writes: names that cross the cut. specs: shapes of both.
+    """
+
+    def __init__(self, blocks: Sequence[Block], *, writes: Sequence[str], specs: Mapping[str, Spec]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.reads = live_names(blocks, writes)
+        self.writes = tuple(writes)
+        self.specs = {name: specs[name] for name in {*self.reads, *self.writes}}
+        self.requires_grad_(False)
+        super().train(False)
+
+    def train(self, mode: bool = True) -> FrozenPart:
+        """Stay in evaluation mode whatever is asked: one pass in training mode would move BatchNorm."""
+        return self
+
+    @torch.no_grad()
+    def forward(self, inputs: Features) -> Features:
+        """Return what crosses the cut for a batch of inputs, both by name."""
+        missing = [name for name in self.reads if name not in inputs and name not in OPTIONAL_INPUTS]
+        if missing:
+            raise ModelError(
+                f"the frozen part needs the input `{missing[0]}`", "it reads: " + ", ".join(self.reads)
+            )
+        features = run_blocks(self.blocks, inputs)
+        return {name: features[name] for name in self.writes if name in features}
+
+    def fingerprint(self) -> str:
+        """Return a hash of all frozen weights."""
+        return xxhash.xxh3_128(" ".join(block.fingerprint() for block in self.blocks).encode()).hexdigest()
+
+    def release(self) -> None:
+        """Give the memory of the frozen weights back; the part cannot run afterwards."""
+        self.to("meta")
+
+
+# Segment ids are all zero unless two texts are paired; an embedding fills them in.
+OPTIONAL_INPUTS = frozenset({"token_type_ids"})
+
+
+class TrainablePart(nn.Module):
+    """The kept blocks above the cut and the head: what is trained, on cached features."""
+
+    def __init__(self, blocks: Sequence[Block], head: nn.Module) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.head = head
+        self.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> TrainablePart:
+        """Switch dropout on or off; BatchNorm of pre-trained blocks keeps its statistics.
+
+        A few hundred examples estimate them worse than the pre-training did.
+        """
+        super().train(mode)
+        for module in self.blocks.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
+    def forward(self, features: Features) -> Tensor:
+        """Return the head's raw outputs, [N, K] for a classification."""
+        return self.head(run_blocks(self.blocks, features))
+
+
+@dataclass(frozen=True)
+class StockForm:
+    """How transformers names a head that it has a class for.
+
+    Attributes:
+        architecture: the class, such as `ViTForImageClassification`.
+        install: copies the head's weights into an instance of that class.
+        extract: returns the head's state dict, read out of such an instance.
+        config: entries that the class needs in its configuration.
+    """
+
+    architecture: str
+    install: Callable[[nn.Module, nn.Module], None]
+    extract: Callable[[nn.Module], dict[str, Tensor]]
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Family(ABC):
+    """One kind of network. A family is one file; `family = MyFamily()` in it is all that registers it.
+
+    Attributes:
+        name: `bert`. kind: what it reads. model_types: values of `model_type` in config.json.
+        prefix: where transformers' task classes hold this network (`bert` in BertForSequenceClassification).
+        head: the default head, by measurement. final_norm: the attribute of a pre-norm network's last LayerNorm.
+    """
+
+    name: str
+    kind: Kind
+    model_types: tuple[str, ...]
+    prefix: str
+    head: str
+    final_norm: str | None = None
+
+    def configuration(self, written: Mapping[str, Any]) -> Any:
+        """Return the transformers configuration for the contents of a config.json."""
+        from transformers import AutoConfig
+
+        try:
+            return AutoConfig.for_model(**written)
+        except Exception as error:  # strict dataclasses below raise several types of their own
+            raise CheckpointError(
+                f"the configuration of a `{self.name}` network is not valid: {_first_line(error)}",
+                "the file config.json is damaged; obtain the folder again",
+            ) from error
+
+    @abstractmethod
+    def build(self, config: Any) -> nn.Module:
+        """Return the network with random weights."""
+
+    @abstractmethod
+    def blocks(self, network: nn.Module) -> list[Block]:
+        """Return the network's blocks from the input on; they share its modules."""
+
+    @abstractmethod
+    def truncate(self, network: nn.Module, keep: int) -> None:
+        """Drop the blocks above `keep` from the network and its configuration, in place."""
+
+    @abstractmethod
+    def preprocess(self, folder: Path, config: Any) -> Preprocess:
+        """Return the preprocessing that the folder in hub layout describes."""
+
+    @property
+    @abstractmethod
+    def inputs(self) -> Mapping[str, Spec]:
+        """Names and shapes of what the first block reads."""
+
+    def default_depths(self, blocks: int) -> tuple[int, int]:
+        """Return `keep` and `freeze` measured to be good on small data, for a network of `blocks` blocks."""
+        return blocks, blocks
+
+    def stock_form(self, head: str, task: str) -> StockForm | None:
+        """Return how transformers names this head, or None where it has no class that computes the same."""
+        return None
+
+    def convert(self, folder: Path) -> Path | None:
+        """Return a folder in hub layout made from another published format, or None if it is not ours."""
+        return None
+
+    def open(self, folder: Path, config: Any) -> nn.Module:
+        """Return the network with the folder's weights in float32, never running code out of the folder.
+
+        Raises:
+            CheckpointError: a weight is missing, has another shape, or the file is damaged.
+        """
+        return load_network(type(self.build_empty(config)), folder, config)
+
+    def build_empty(self, config: Any) -> nn.Module:
+        """Return the network without memory for its weights, to learn its class and shapes."""
+        with torch.device("meta"):
+            return self.build(config)
+
+
+def load_network(network_class: Any, folder: Path, config: Any, *, needed: str = "", **options: Any) -> nn.Module:
+    """Load a transformers network from safetensors and make sure that no weight is missing.
+
+    Args:
+        needed: only names with this prefix must be present (an encoder of a larger network).
+    """
+    try:
+        with quiet():
+            network, info = network_class.from_pretrained(
+                folder, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True,
+                dtype=torch.float32, output_loading_info=True, **options,
+            )  # fmt: skip
+    except HeadstartError:
+        raise
+    except Exception as error:  # the libraries below raise a dozen unrelated types on damaged files
+        raise CheckpointError(
+            f"the weights in `{folder}` cannot be loaded: {_first_line(error)}",
+            "the file is damaged or does not belong to its config.json; obtain the folder again",
+        ) from error
+    missing = [name for name in info["missing_keys"] if name.startswith(needed)]
+    if missing:
+        raise CheckpointError(
+            f"the weights in `{folder}` lack `{sorted(missing)[0]}` ({len(missing)} missing)",
+            "the file does not belong to its config.json; obtain the folder again",
+        )
+    return network.eval()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from printing bars and load reports: the caller checks what they would say."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+class Backbone:
+    """A pre-trained network as an ordered list of blocks, with its preprocessing.
+
+    Attributes:
+        name: as the user called it. source: the folder in hub layout it came from.
+        blocks: all blocks. inputs: what the first reads. outputs: what a head reads after the last.
+    """
+
+    def __init__(self, *, name: str, family: Family, network: nn.Module, preprocess: Preprocess, source: Path) -> None:
+        self.name = name
+        self.family = family
+        self.network = network
+        self.preprocess = preprocess
+        self.source = source
+        self.blocks = family.blocks(network)
+        self.inputs = dict(family.inputs)
+
+    @property
+    def kind(self) -> Kind:
+        return self.family.kind
+
+    @property
+    def config(self) -> Any:
+        return self.network.config
+
+    @property
+    def outputs(self) -> dict[str, Spec]:
+        return self.outputs_at(len(self.blocks))
+
+    @property
+    def parameters(self) -> int:
+        """The number of weights."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    def specs_at(self, depth: int) -> dict[str, Spec]:
+        """Return the shapes of all named tensors that exist after `depth` blocks."""
+        specs = dict(self.inputs)
+        for block in self.blocks[:depth]:
+            specs.update(block.writes)
+        return specs
+
+    def outputs_at(self, keep: int) -> dict[str, Spec]:
+        """Return what a head reads after block `keep`: the features and their mask, if there is one."""
+        specs = self.specs_at(keep)
+        return {name: spec for name, spec in specs.items() if spec.kind != "input" and name not in OPTIONAL_INPUTS}
+
+    def depth(self, value: Depth, word: str = "freeze") -> int:
+        """Return a depth as a number from 0 to the number of blocks.
+
+        Raises:
+            ModelError: there are not so many blocks.
+        """
+        blocks = len(self.blocks)
+        if value == "all":
+            return blocks
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= blocks:
+            raise ModelError(
+                f"cannot {word} {value} blocks of `{self.name}`, which has {blocks}",
+                f"choose a depth from 0 to {blocks}, or `all`",
+            )
+        return value
+
+    def depths(self, keep: Depth, freeze: Depth) -> tuple[int, int]:
+        """Return `keep` and `freeze` as numbers; `freeze="all"` means all that are kept."""
+        keep = self.depth(keep, "keep")
+        if keep == 0:
+            raise ModelError("cannot keep 0 blocks: the head reads after the last kept one", "keep at least 1")
+        freeze = keep if freeze == "all" else self.depth(freeze)
+        if freeze > keep:
+            raise ModelError(
+                f"cannot freeze {freeze} blocks when only {keep} are kept", f"choose `freeze` from 0 to {keep}"
+            )
+        return keep, freeze
+
+    def cut(self, freeze: Depth, keep: Depth = "all") -> tuple[FrozenPart, list[Block]]:
+        """Split the kept blocks into the frozen part and the blocks that will be trained."""
+        keep, freeze = self.depths(keep, freeze)
+        above = self.blocks[freeze:keep]
+        crossing = live_names(above, self.outputs_at(keep))
+        return FrozenPart(self.blocks[:freeze], writes=crossing, specs=self.specs_at(freeze)), above
+
+    def fingerprint(self) -> str:
+        """Return a hash of the settings that decide what the blocks compute; weights are hashed by block."""
+        settings = {k: v for k, v in self.config.to_dict().items() if k not in _BOOKKEEPING}
+        text = json.dumps([self.family.name, settings], sort_keys=True, default=str)
+        return xxhash.xxh3_128(text.encode()).hexdigest()

@@ -1,0 +1,87 @@
+"""Vision Transformer (Dosovitskiy et al. 2020, arXiv:2010.11929).
+
+Blocks: patches and positions, one for each layer, the final LayerNorm. A pre-norm network: between the first and
+the last block runs a raw residual stream, which a head normalises before it reads it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from headstart.backbones.contract import Block, Family, Features, StockForm, load_network
+from headstart.preprocess.image import ImagePreprocess
+from headstart.types import Spec
+
+
+def _embed(module: nn.Module, features: Features) -> Features:
+    return {"hidden_states": module(features["pixel_values"])}
+
+
+def _layer(module: nn.Module, features: Features) -> Features:
+    return {"hidden_states": module(features["hidden_states"])}
+
+
+class Vit(Family):
+    name = "vit"
+    kind = "image"
+    model_types = ("vit",)
+    prefix = "vit"
+    head = "cls"
+    final_norm = "layernorm"
+    inputs = {"pixel_values": Spec("input", 3)}
+
+    def build(self, config: Any) -> nn.Module:
+        from transformers import ViTModel
+
+        return ViTModel(config, add_pooling_layer=False)
+
+    def open(self, folder: Path, config: Any) -> nn.Module:
+        from transformers import ViTModel
+
+        return load_network(ViTModel, folder, config, add_pooling_layer=False)
+
+    def blocks(self, network: nn.Module) -> list[Block]:
+        return pre_norm_blocks(network, network.layers)
+
+    def truncate(self, network: nn.Module, keep: int) -> None:
+        layers = min(keep - 1, len(network.layers))
+        network.layers = network.layers[:layers]
+        network.config.num_hidden_layers = layers
+
+    def preprocess(self, folder: Path, config: Any) -> ImagePreprocess:
+        return ImagePreprocess.open(folder)
+
+    def stock_form(self, head: str, task: str) -> StockForm | None:
+        if (head, task) != ("cls", "image-classification"):
+            return None
+        return linear_classifier("ViTForImageClassification")
+
+
+def pre_norm_blocks(network: nn.Module, layers: nn.ModuleList) -> list[Block]:
+    """Return the blocks of a vision transformer with `embeddings` and a final `layernorm`."""
+    width = network.config.hidden_size
+    stream = {"hidden_states": Spec("sequence", width, normalised=False)}
+    last = {"hidden_states": Spec("sequence", width)}
+    return [
+        Block("embeddings", network.embeddings, _embed, reads=("pixel_values",), writes=stream),
+        *(Block(f"layer.{i}", m, _layer, reads=("hidden_states",), writes=stream) for i, m in enumerate(layers)),
+        Block("layernorm", network.layernorm, _layer, reads=("hidden_states",), writes=last),
+    ]
+
+
+def linear_classifier(architecture: str) -> StockForm:
+    """Return the form of the classes whose head is one linear layer called `classifier`."""
+
+    def install(network: nn.Module, head: nn.Module) -> None:
+        network.classifier.load_state_dict(head.linear.state_dict())
+
+    def extract(network: nn.Module) -> dict:
+        return {f"linear.{name}": tensor for name, tensor in network.classifier.state_dict().items()}
+
+    return StockForm(architecture, install, extract)
+
+
+family = Vit()

@@ -1,0 +1,33 @@
+"""What an engine promises: it runs a frozen part, and states its numerics."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from headstart.backbones.contract import Features, FrozenPart
+
+Runner = Callable[[Features], Features]
+
+
+class Engine(ABC):
+    """One way to run the frozen part. An engine is one file; `engine = MyEngine()` in it registers it."""
+
+    name: str
+
+    @property
+    @abstractmethod
+    def numerics(self) -> str:
+        """Library, version, precision and threads: two runs with the same numerics give the same features."""
+
+    @abstractmethod
+    def available(self) -> bool:
+        """Say whether the engine's library is installed."""
+
+    @abstractmethod
+    def prepare(self, frozen: FrozenPart, sample: Features) -> Runner:
+        """Return a function from inputs to what crosses the cut; `sample` is a batch to trace with.
+
+        Raises:
+            ModelError: the engine cannot run this network.
+        """

@@ -1,0 +1,85 @@
+"""OpenVINO in float32: the frozen part as an optimised inference graph."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from importlib.metadata import version
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor, nn
+
+from headstart.backbones.contract import Features, FrozenPart
+from headstart.engines.contract import Engine, Runner
+from headstart.errors import MissingExtra, ModelError
+
+
+class _Positional(nn.Module):
+    """OpenVINO traces tensors by position, not by name."""
+
+    def __init__(self, frozen: FrozenPart, names: list[str]) -> None:
+        super().__init__()
+        self.frozen, self.names = frozen, names
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        features = self.frozen(dict(zip(self.names, tensors, strict=True)))
+        return tuple(features[name] for name in self.frozen.writes)
+
+
+class OpenVinoEngine(Engine):
+    name = "openvino"
+
+    @property
+    def numerics(self) -> str:
+        return f"openvino {version('openvino')} float32"
+
+    def available(self) -> bool:
+        return find_spec("openvino") is not None
+
+    def prepare(self, frozen: FrozenPart, sample: Features) -> Runner:
+        if not self.available():
+            raise MissingExtra("openvino", "openvino")
+        names = [name for name in frozen.reads if name in sample]
+        compiled = _compile(_Positional(frozen, names), [sample[name] for name in names])
+
+        def run(inputs: Features) -> Features:
+            results = compiled([inputs[name].numpy() for name in names])
+            return {
+                name: torch.from_numpy(results[index].copy()).to(_dtype(inputs, name))
+                for index, name in enumerate(frozen.writes)
+            }
+
+        return run
+
+
+def _dtype(inputs: Features, name: str) -> torch.dtype:
+    """A tensor that only passes through (a mask) keeps its type; all others are float32."""
+    return inputs[name].dtype if name in inputs else torch.float32
+
+
+def _compile(network: nn.Module, tensors: list[Tensor]):
+    os.environ.setdefault("OPENVINO_TELEMETRY", "0")
+    import openvino
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracer warns of every shape it reads
+            model = openvino.convert_model(network, example_input=tuple(tensors))
+        for port, tensor in zip(model.inputs, tensors, strict=True):
+            port.get_node().set_partial_shape(_dynamic(openvino, tensor))
+        model.validate_nodes_and_infer_types()
+        return openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    except Exception as error:  # the converter raises its own, undocumented types
+        raise ModelError(
+            f"OpenVINO cannot run this network: {str(error).splitlines()[0][:160]}", "use `--engine torch`"
+        ) from error
+
+
+def _dynamic(openvino, tensor: Tensor):
+    """Batch and, for texts, length vary from batch to batch; the sizes of pictures and sounds do not."""
+    fixed = list(tensor.shape[1:]) if tensor.is_floating_point() else [-1] * (tensor.dim() - 1)
+    return openvino.PartialShape([-1, *fixed])
+
+
+engine = OpenVinoEngine()

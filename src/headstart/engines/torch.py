@@ -1,0 +1,25 @@
+"""PyTorch in float32, as the network stands: the reference that other engines are measured against."""
+
+from __future__ import annotations
+
+import torch
+
+from headstart.backbones.contract import Features, FrozenPart
+from headstart.engines.contract import Engine, Runner
+
+
+class TorchEngine(Engine):
+    name = "torch"
+
+    @property
+    def numerics(self) -> str:
+        return f"torch {torch.__version__} float32 {torch.get_num_threads()} threads"
+
+    def available(self) -> bool:
+        return True
+
+    def prepare(self, frozen: FrozenPart, sample: Features) -> Runner:
+        return frozen
+
+
+engine = TorchEngine()

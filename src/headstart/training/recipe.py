@@ -1,0 +1,128 @@
+"""Everything that decides a run, and nothing else; written to TOML beside the model and read back from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import tomli_w
+
+from headstart.errors import UsageError, nearest
+
+Depth = int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The settings of one run; `auto` and 0 mean: the measured default.
+
+    Attributes:
+        task: such as `image-classification`. backbone: catalogue name, folder, or hub id.
+        keep: blocks kept; the head reads after the last of them. freeze: blocks frozen, counted from the input.
+        head: such as `mean`; see the folder `heads`.
+        epochs: most epochs for thawed blocks. patience: epochs without a better validation loss before stopping.
+        learning_rate: of the head while blocks are thawed. block_learning_rate: of the uppermost thawed block.
+        layer_decay: factor on the learning rate for each block further down. weight_decay: of AdamW.
+        warmup: share of all steps over which the learning rates rise. batch_size: examples a step.
+        dropout: before the head's linear layer. balance: weigh classes by their inverse frequency.
+        seeds: how many times the thawed part is trained from the cache; the best on validation is kept.
+        engine: what runs the frozen part. storage: `float16` or `float32` features. cache: keep features on disk.
+        baselines: measure what the adapted model is compared with.
+        scratch_minutes: most minutes that the converged from-scratch control may take; 0 leaves it out.
+        seed: decides splits, order and dropout.
+        text_column, label_column, group_column: where a table has what.
+    """
+
+    task: str = "auto"
+    backbone: str = "auto"
+    keep: Depth = "auto"
+    freeze: Depth = "auto"
+    head: str = "auto"
+    epochs: int = 10
+    patience: int = 3
+    learning_rate: float = 1e-3
+    block_learning_rate: float = 5e-5
+    layer_decay: float = 0.9
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    batch_size: int = 16
+    dropout: float = 0.1
+    balance: bool = True
+    seeds: int = 1
+    engine: str = "auto"
+    storage: str = "float16"
+    cache: bool = True
+    baselines: bool = True
+    scratch_minutes: float = 3.0
+    seed: int = 0
+    text_column: str = "text"
+    label_column: str = "label"
+    group_column: str = "group"
+
+    def __post_init__(self) -> None:
+        _check(self.epochs >= 1, "epochs", self.epochs, "choose 1 or more")
+        _check(self.batch_size >= 1, "batch_size", self.batch_size, "choose 1 or more")
+        _check(self.seeds >= 1, "seeds", self.seeds, "choose 1 or more")
+        _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "choose a number above 0")
+        _check(self.block_learning_rate > 0, "block_learning_rate", self.block_learning_rate, "choose above 0")
+        _check(0 <= self.dropout < 1, "dropout", self.dropout, "choose a share from 0 to below 1")
+        _check(self.storage in ("float16", "float32"), "storage", self.storage, "choose float16 or float32")
+
+    def replace(self, **changes: Any) -> Recipe:
+        """Return a recipe with some settings changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def to_toml(self) -> str:
+        return tomli_w.dumps(self.to_dict())
+
+    @classmethod
+    def from_dict(cls, settings: dict[str, Any]) -> Recipe:
+        """Return the recipe with these settings.
+
+        Raises:
+            UsageError: a setting has an unknown name or a value of the wrong type.
+        """
+        hints = get_type_hints(cls)
+        for name, value in settings.items():
+            if name not in hints:
+                raise UsageError(f"a recipe has no setting `{name}`", nearest(name, hints))
+            allowed = get_args(hints[name]) or (hints[name],)
+            if isinstance(value, int) and not isinstance(value, bool) and float in allowed:
+                continue
+            if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+                wanted = " or ".join(kind.__name__ for kind in allowed)
+                raise UsageError(f"the recipe's `{name}` is `{value}`", f"it must be of type {wanted}")
+        return cls(**settings)
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Recipe:
+        """Read a recipe file.
+
+        Raises:
+            UsageError: the file is missing, is not TOML, or has a wrong setting.
+        """
+        try:
+            return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UsageError(f"the recipe `{path}` cannot be read: {error}", "give a TOML file") from error
+
+
+def parse_depth(value: str | int) -> Depth:
+    """Return `keep` or `freeze` from the command line: a number, `all` or `auto`."""
+    if isinstance(value, int) or value in ("all", "auto"):
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        raise UsageError(f"`{value}` is not a depth", "give a number, `all` or `auto`") from None
+
+
+def _check(valid: bool, name: str, value: Any, hint: str) -> None:
+    if not valid:
+        raise UsageError(f"the recipe's `{name}` is `{value}`", hint)
