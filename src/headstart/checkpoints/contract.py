@@ -1,9 +1,9 @@
 """What every reader of a weight format promises.
 
-A reader is a module of this folder with one function, `read(path) -> Checkpoint`, where `path` is a file or the
-folder that holds it. It runs nothing that it finds in the file. Whatever is wrong with the bytes (truncated, flipped,
-another format, sizes beyond the file) becomes a `CheckpointError` that names the file; a file that wants to run code
-or leave its folder becomes an `UnsafeFile`.
+A reader is a module of this folder with one function, `read(path) -> Checkpoint`, where `path` is a file or
+the folder that holds it. It runs nothing that it finds in the file. Whatever is wrong with the bytes
+(truncated, flipped, another format, sizes beyond the file) becomes a `CheckpointError` that names the file;
+a file that wants to run code or leave its folder becomes an `UnsafeFile`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def reading(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise CheckpointError(f"`{path}` cannot be read: {error.strerror or error}", _HINT) from error
-    # A parser fed with arbitrary bytes can fail in any way (struct, zlib, recursion, memory): all mean damage.
+    # A parser fed with arbitrary bytes can fail in any way (struct, recursion, memory): it is damaged.
     except Exception as error:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"`{path}` is damaged: {cause}", _HINT) from error

@@ -30,7 +30,12 @@ def download(name: str) -> Path:
             f"the hub has no repository `{name}` that you may read",
             "check the spelling; for a private one set HF_TOKEN; `headstart models` lists what needs no hub",
         ) from error
-    except (errors.LocalEntryNotFoundError, errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError) as error:
+    except (
+        errors.LocalEntryNotFoundError,
+        errors.HfHubHTTPError,
+        errors.OfflineModeIsEnabled,
+        OSError,
+    ) as error:
         raise NetworkError(
             f"the backbone `{name}` is not on this machine and the hub cannot be reached",
             "connect to the network, or give the path of a folder; `headstart models` lists what needs no hub",

@@ -1,6 +1,7 @@
 """Read the initialisers (the weights) of an ONNX file, without running its graph.
 
-Only the wire format of protocol buffers and four messages are needed: ModelProto, GraphProto, NodeProto, TensorProto.
+Only the wire format of protocol buffers and four messages are needed: ModelProto, GraphProto, NodeProto and
+TensorProto.
 Format: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, https://protobuf.dev/programming-guides/encoding/
 """
 
@@ -38,8 +39,8 @@ Fields = Iterator[tuple[int, int | memoryview]]
 def read(path: Path) -> Checkpoint:
     """Read all initialisers.
 
-    PyTorch's exporter leaves some of them nameless (`onnx::MatMul_1980`), such as the transposed weight of a linear
-    layer. Those are named after the node that reads them and the place among its inputs:
+    PyTorch's exporter leaves some of them nameless (`onnx::MatMul_1980`), such as the transposed weight of a
+    linear layer. Those are named after the node that reads them and the place among its inputs:
     `encoder.layer.0.mlp.fc1.MatMul.1`.
 
     Raises:

@@ -1,9 +1,9 @@
 """Read a `torch.save` file without torch and without running anything: the only pickle code of the project.
 
-A pickle is a program. Ours is read in two steps: its opcodes are checked against a list of harmless ones before it
-starts, and each global that it names resolves to a stand-in below or is refused. No torch function, class or module
-is ever looked up, so nothing of the file's choosing can be called.
-Both layouts are read: the zip archive (torch >= 1.6) and the older sequence of pickles followed by raw storages.
+A pickle is a program. It is read in two steps: its opcodes are checked against a list of harmless ones before
+it starts, and each global that it names resolves to a stand-in below or is refused. No torch function, class or
+module is ever looked up, so nothing of the file's choosing can be called.
+Both layouts are read: the zip archive (torch >= 1.6), and the older pickles followed by raw storages.
 Format: `torch/serialization.py` of https://github.com/pytorch/pytorch (`_legacy_load`, `_load`)
 """
 
@@ -33,12 +33,14 @@ PICKLE_BYTES_AT_MOST = 64 * 2**20
 # Training scripts wrap the weights in one of these.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
-_OPCODES = frozenset(
-    "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT "
-    "BINFLOAT UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 STRING BINSTRING SHORT_BINSTRING EMPTY_TUPLE TUPLE "
-    "TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS GET BINGET LONG_BINGET PUT "
-    "BINPUT LONG_BINPUT MEMOIZE GLOBAL STACK_GLOBAL REDUCE BUILD BINPERSID".split()
-)
+_OPCODES = {
+    "PROTO", "FRAME", "STOP", "MARK", "POP", "POP_MARK", "DUP", "NONE", "NEWTRUE", "NEWFALSE", "INT",
+    "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "UNICODE",
+    "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "STRING", "BINSTRING", "SHORT_BINSTRING",
+    "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "LIST", "APPEND", "APPENDS",
+    "EMPTY_DICT", "DICT", "SETITEM", "SETITEMS", "GET", "BINGET", "LONG_BINGET", "PUT", "BINPUT",
+    "LONG_BINPUT", "MEMOIZE", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "BINPERSID",
+}  # fmt: skip
 _PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
 
 _STORAGES = {
@@ -95,7 +97,7 @@ def read(path: Path) -> Checkpoint:
     """Read a state dict, plain or wrapped (`{"state_dict": ...}`); what is not a tensor becomes `metadata`.
 
     Raises:
-        UnsafeFile: the pickle names a global or uses an opcode that weights do not need; nothing of it has run.
+        UnsafeFile: the pickle names a global or uses an opcode that weights do not need; nothing has run.
         CheckpointError: the file is damaged, or holds no tensors.
     """
     file = only_file(path, ".pth", ".pt", ".bin", ".ckpt")
@@ -237,7 +239,7 @@ class _Unpickler(pickle.Unpickler):
         return _stand_in(module, name, file=self._file)
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """Read `("storage", class, key, device, length)`; the older layout adds a view, which must be None."""
+        """Read `("storage", class, key, device, length)`; the older layout adds a view: it must be None."""
         kind, dtype, key, _device, length, *view = pid
         if kind != "storage" or dtype not in _STORAGES.values() or any(part is not None for part in view):
             raise ValueError("it refers to a storage in an unknown way")
