@@ -1,0 +1,219 @@
+"""Open a user's data: from a folder or a table to labelled examples in a fixed order, each in a split."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import xxhash
+
+from headstart.data.checks import (
+    clean_label,
+    duplicate_notes,
+    label_notes,
+    require_classes,
+    require_existing,
+    unrecognised,
+)
+from headstart.data.formats.contract import Columns, Format, Note
+from headstart.data.inputs import open_inputs
+from headstart.data.split import assign_splits
+from headstart.errors import DataError, HeadstartError, UnreadableFile
+from headstart.registry import plugins
+from headstart.types import SPLITS, Example, Kind, Skipped, Split
+
+__all__ = ["Dataset", "content_hash", "open_dataset", "open_inputs"]
+
+BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled examples in a fixed order.
+
+    Attributes:
+        examples: all of them, each with a split.
+        kind: what the inputs are.
+        labels: the classes, sorted.
+        skipped: the inputs that were left out, and why.
+        notes: sentences that the user must see.
+        source: where the data lie.
+        hashes: the content hash of examples by name, as far as it is known already.
+    """
+
+    examples: tuple[Example, ...]
+    kind: Kind
+    labels: tuple[str, ...]
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
+    source: Path
+    hashes: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def split(self, name: Split) -> tuple[Example, ...]:
+        """Return the examples of one split, in order."""
+        return tuple(example for example in self.examples if example.split == name)
+
+    def without(self, names: Collection[str]) -> Dataset:
+        """Return the dataset without the examples called `names`; splits stay as they are.
+
+        Raises:
+            DataError: fewer than two classes are left.
+        """
+        gone = set(names)
+        kept = tuple(example for example in self.examples if example.name not in gone)
+        require_classes(self.source, kept, self.skipped)
+        return replace(self, examples=kept, labels=_labels(kept))
+
+    def counts(self) -> dict[Split, dict[str, int]]:
+        """Return how many examples each class has in each split."""
+        found = Counter((example.split, example.target) for example in self.examples)
+        return {split: {label: found[split, label] for label in self.labels} for split in SPLITS}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The xxh3_128 of names, contents, targets and splits."""
+        digest = xxhash.xxh3_128()
+        for example in self.examples:
+            content = self.hashes.get(example.name) or content_hash(example)
+            line = json.dumps([example.name, content, example.target, example.split], default=str)
+            digest.update(line.encode() + b"\n")
+        return digest.hexdigest()
+
+
+def open_dataset(
+    path: Path | str,
+    *,
+    kind: Kind | None = None,
+    text_column: str = "text",
+    label_column: str = "label",
+    group_column: str = "group",
+    split_column: str = "split",
+    seed: int = 0,
+) -> Dataset:
+    """Read labelled data in whichever format they have, and give every example a split.
+
+    Args:
+        path: a folder or a table.
+        kind: what the inputs are, where the data leave it open.
+        text_column, label_column, group_column, split_column: what the columns of tables are called.
+        seed: decides the splits that the data do not have.
+
+    Raises:
+        DataError: the path, the layout, a table or the classes cannot be used.
+    """
+    source = require_existing(Path(path))
+    columns = Columns(text_column, label_column, group_column, split_column)
+    reading = _read(source, columns, kind)
+    skipped = list(reading.skipped)
+    examples, hashes = _hashed(reading.examples, skipped)
+    require_classes(source, examples, skipped)
+    examples, split_notes = assign_splits(examples, hashes, seed=seed)
+    notes = (*reading.notes, *label_notes(examples), *duplicate_notes(examples, hashes), *split_notes)
+    return Dataset(
+        examples=tuple(examples),
+        kind=reading.kind,
+        labels=_labels(examples),
+        skipped=tuple(skipped),
+        notes=notes,
+        source=source,
+        hashes={example.name: content for example, content in zip(examples, hashes, strict=True)},
+    )
+
+
+def content_hash(example: Example) -> str:
+    """Return the xxh3_128 of what an example holds: its inputs by name, not its own name, label or split.
+
+    Raises:
+        UnreadableFile: an input file cannot be read.
+    """
+    digest = xxhash.xxh3_128()
+    for name, value in sorted(example.inputs.items()):
+        if isinstance(value, Path):
+            size = _update_from_file(digest, value)
+        else:
+            data = value.encode()
+            digest.update(data)
+            size = len(data)
+        digest.update(f"\0{name}\0{size}\0".encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What one format made of the data."""
+
+    examples: tuple[Example, ...]
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def kind(self) -> Kind:
+        return next(kind for kind in self.examples[0].inputs)  # type: ignore[return-value]
+
+
+def _read(path: Path, columns: Columns, kind: Kind | None) -> _Reading:
+    """Read `path` with the format that finds most examples in it."""
+    formats: list[Format] = [f for f in plugins("data.formats").values() if kind is None or kind in f.kinds]
+    readings: list[_Reading] = []
+    errors: list[HeadstartError] = []
+    recognising = [format for format in formats if format.recognises(path)]
+    if not recognising:
+        raise unrecognised(path, kind)
+    for format in recognising:
+        try:
+            readings.append(_collect(format.read(path, columns, kind=kind)))
+        except DataError as error:
+            errors.append(error)
+    if not readings:
+        raise errors[0]
+    sizes = [len(reading.examples) for reading in readings]
+    if sizes.count(max(sizes)) > 1:
+        names = " and ".join(f"`{format.name}`" for format in recognising)
+        raise DataError(f"`{path}` can be read as {names}, equally well", "say which with --task")
+    best = readings[sizes.index(max(sizes))]
+    require_classes(path, best.examples, best.skipped)
+    return best
+
+
+def _collect(items: Iterable[Example | Skipped | Note]) -> _Reading:
+    items = list(items)
+    return _Reading(
+        tuple(replace(item, target=clean_label(item.target)) for item in items if isinstance(item, Example)),
+        tuple(item for item in items if isinstance(item, Skipped)),
+        tuple(item.sentence for item in items if isinstance(item, Note)),
+    )
+
+
+def _hashed(examples: Sequence[Example], skipped: list[Skipped]) -> tuple[list[Example], list[str]]:
+    """Hash every example; what cannot be read or is an empty file moves to `skipped`."""
+    kept, hashes = [], []
+    for example in examples:
+        try:
+            hashes.append(content_hash(example))
+        except UnreadableFile as error:
+            skipped.append(Skipped(example.name, error.cause))
+        else:
+            kept.append(example)
+    return kept, hashes
+
+
+def _labels(examples: Iterable[Example]) -> tuple[str, ...]:
+    return tuple(sorted({example.target for example in examples}))
+
+
+def _update_from_file(digest: xxhash.xxh3_128, path: Path) -> int:
+    size = 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                digest.update(block)
+                size += len(block)
+    except OSError as error:
+        raise UnreadableFile(path, f"cannot be read: {error.strerror}") from None
+    if size == 0:
+        raise UnreadableFile(path, "is empty")
+    return size

@@ -1,0 +1,115 @@
+"""Comma-, semicolon-, bar- and tab-separated tables with a header line (RFC 4180 and usual deviations)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+from headstart.data.table import Table, TableFormat, decode
+from headstart.errors import TableError
+from headstart.types import Skipped
+
+DELIMITERS = (",", ";", "\t", "|")
+MAX_CELL_CHARACTERS = 16 * 1024 * 1024
+
+
+class Csv(TableFormat):
+    name: ClassVar[str] = "csv"
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv")
+
+    def open_table(self, path: Path) -> Table:
+        lines = _records(path, decode(path))
+        if not lines:
+            raise TableError(f"`{path}` is empty", "give a table with a header line and at least two rows")
+        header = tuple(name.strip() for name in lines[0])
+        _refuse_repeated(path, header)
+        rows, skipped = [], []
+        for number, cells in enumerate(lines[1:], start=1):
+            if len(cells) == len(header):
+                rows.append((number, dict(zip(header, cells, strict=True))))
+            else:
+                skipped.append(
+                    Skipped(f"row {number}", f"has {len(cells)} cells where the header has {len(header)}")
+                )
+        return Table(path, header, tuple(rows), tuple(skipped))
+
+
+def _refuse_repeated(path: Path, header: tuple[str, ...]) -> None:
+    repeated = [name for name, count in Counter(header).items() if name and count > 1]
+    if repeated:
+        raise TableError(f"`{path}` has the column `{repeated[0]}` twice", "rename or remove one of them")
+
+
+def _records(path: Path, text: str) -> list[list[str]]:
+    """Split a text into records of cells; blank lines are no records."""
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text)
+    if delimiter == "\t" and _quotes_are_text(path, text):
+        return _parse(path, text, delimiter, quoting=csv.QUOTE_NONE)
+    return _parse(path, text, delimiter)
+
+
+def _delimiter(text: str) -> str:
+    """Return the delimiter that cuts the header into most cells."""
+    header = text.lstrip().partition("\n")[0]
+    cells = {mark: len(next(csv.reader([header], delimiter=mark), [])) for mark in DELIMITERS}
+    return max(DELIMITERS, key=lambda mark: cells[mark])
+
+
+def _quotes_are_text(path: Path, text: str) -> bool:
+    """Say whether a tab-separated file was written without quoting: a lone `"` must not swallow lines then.
+
+    It was, when every line has as many tabs as the header and reading quotes would join some of the lines.
+    """
+    lines = [line for line in text.split("\n") if line.strip()]
+    if len({line.count("\t") for line in lines}) != 1:
+        return False
+    try:
+        return len(_parse(path, text, "\t")) != len(lines)
+    except TableError:
+        return True
+
+
+def _parse(path: Path, text: str, delimiter: str, *, quoting: int = csv.QUOTE_MINIMAL) -> list[list[str]]:
+    # Strict parsing is the only way to notice a quote that is never closed, but it refuses `"a"b` as well.
+    for strict in (True, False):
+        source = io.StringIO(text, newline="")
+        reader = csv.reader(
+            source, delimiter=delimiter, quoting=quoting, strict=strict, skipinitialspace=True
+        )
+        records: list[list[str]] = []
+        line = 1
+        try:
+            with _long_cells():
+                for record in reader:
+                    line = reader.line_num + 1
+                    if record and (len(record) > 1 or record[0].strip()):
+                        records.append(record)
+            return records
+        except csv.Error as error:
+            if "unexpected end of data" in str(error):
+                raise TableError(
+                    f"`{path}` opens a quote in line {line} and never closes it", "close it"
+                ) from None
+            if not strict or "field larger" in str(error):
+                raise TableError(
+                    f"`{path}` cannot be read in line {line}: {error}", "repair that line"
+                ) from None
+    return []
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Lift the limit of 128 KiB a cell: whole documents are ordinary texts."""
+    before = csv.field_size_limit(MAX_CELL_CHARACTERS)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+format = Csv()

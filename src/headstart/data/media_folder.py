@@ -1,0 +1,169 @@
+"""Folders of pictures or recordings: one a class, also inside folders of splits, or with a metadata table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from headstart.data.formats.contract import Columns, Format, Note
+from headstart.data.formats.table_folder import split_tables
+from headstart.data.media import SUFFIXES, kind_of_file
+from headstart.data.split import split_named
+from headstart.data.table import examples, is_table, open_table, single_table, unique
+from headstart.data.walk import folders, is_visible, printable, relative_name, walk
+from headstart.errors import DataError
+from headstart.types import Example, Kind, Skipped, Split
+
+LAYOUT = "put the files of each class into a folder of its own: `{root}/<class>/1.{ending}`"
+# Files that are neither pictures nor recordings are worth a sentence when they are more than a stray
+README.MANY_IGNORED = 0.1
+
+
+class MediaFolder(Format):
+    """A format that is complete but for the kind of media it looks for.
+
+    Layouts: `root/<class>/*`; `root/<split>/<class>/*`; and `metadata.csv` or `metadata.jsonl` with a column
+    `file_name`, in the root or in each folder of a split.
+    """
+
+    kind: ClassVar[Kind]
+    noun: ClassVar[str]
+    ending: ClassVar[str]
+
+    def recognises(self, path: Path) -> bool:
+        return not split_tables(path).get("train") and any(map(self._is_media, walk(path)))
+
+    def read(
+        self, path: Path, columns: Columns, *, kind: Kind | None = None
+    ) -> Iterator[Example | Skipped | Note]:
+        return unique(self._read(path, columns))
+
+    def _read(self, root: Path, columns: Columns) -> Iterator[Example | Skipped | Note]:
+        for split, folder in self._parts(root):
+            metadata = single_table(_metadata(folder), "metadata")
+            if metadata is not None:
+                yield from self._listed(root, metadata, columns, split)
+            else:
+                yield from self._by_class(root, folder, split)
+        yield from self._ignored(root)
+
+    def _is_media(self, path: Path) -> bool:
+        return kind_of_file(path) == self.kind
+
+    def _parts(self, root: Path) -> list[tuple[Split | None, Path]]:
+        """Return the folders of the splits, or the root where its folders are classes."""
+        named = [(split, folder) for folder in folders(root) if (split := split_named(folder.name))]
+        if _metadata(root) or not named:
+            return [(None, root)]
+        direct = [
+            f for _, f in named if any(self._is_media(path) for path in f.iterdir()) and not _metadata(f)
+        ]
+        if direct:
+            # Pictures directly in `train` and `test`: classes that are called so, or forgotten classes.
+            return [(None, root)]
+        others = len(folders(root)) > len(named)
+        return [(None, root)] if others and len({split for split, _ in named}) == 1 else named
+
+    def _listed(
+        self, root: Path, metadata: Path, columns: Columns, split: Split | None
+    ) -> Iterator[Example | Skipped | Note]:
+        """Read the files that a metadata table lists; folders inside its folder mean nothing then."""
+        items = list(examples(open_table(metadata), columns, kind=self.kind, split=split, within=root))
+        found = [item for item in items if isinstance(item, Example)]
+        yield from _split_by_name(items, found)
+        unlisted = sum(map(self._is_media, walk(metadata.parent))) - len({item.name for item in found})
+        if unlisted > 0:
+            yield Note(
+                f"`{relative_name(metadata, root)}` leaves out {unlisted} {self.noun}s that lie beside it."
+            )
+
+    def _by_class(self, root: Path, folder: Path, split: Split | None) -> Iterator[Example | Skipped | Note]:
+        files = [_File(path, path.relative_to(folder).parts) for path in walk(folder) if self._is_media(path)]
+        classes = {file.parts[0] for file in files if len(file.parts) > 1}
+        self._refuse_wrong_level(root, folder, files, classes)
+        for file in files:
+            name = relative_name(file.path, root)
+            if len(file.parts) == 1:
+                yield Skipped(name, "lies outside the folders of the classes")
+            else:
+                yield Example(name, {self.kind: file.path}, printable(file.parts[0]).strip(), split)
+        deep = sum(len(file.parts) > 2 for file in files)
+        if deep:
+            yield Note(
+                f"{deep} {self.noun}s lie in folders inside a class folder: the outer folder is their class."
+            )
+
+    def _refuse_wrong_level(self, root: Path, folder: Path, files: list[_File], classes: set[str]) -> None:
+        """Raise where the folder given is one too high or too low, or has no classes."""
+        layout = LAYOUT.format(root=folder.name, ending=self.ending)
+        if not classes and files:
+            if _sees_classes(self, folder.resolve().parent):
+                layout = (
+                    f"is it a class itself? Then give the folder above it, `{folder.parent}`; else {layout}"
+                )
+            raise DataError(f"`{folder}` holds {len(files)} {self.noun}s, but no folders of classes", layout)
+        if len(classes) == 1:
+            only = folder / next(iter(classes))
+            if _sees_classes(self, only):
+                inner = ", ".join(f"`{printable(f.name)}`" for f in folders(only)[:5])
+                raise DataError(
+                    f"`{folder}` has one class, `{only.name}`", f"did you mean `{only}`? It has {inner}"
+                )
+        if folder == root and classes and all(map(split_named, classes)):
+            raise DataError(
+                f"`{root}` has folders of splits, but no folders of classes in them",
+                LAYOUT.format(root=f"{root.name}/train", ending=self.ending),
+            )
+
+    def _ignored(self, root: Path) -> Iterator[Note]:
+        """Count the files of other kinds, when they are many."""
+        paths = list(walk(root))
+        others = [path for path in paths if not self._is_media(path) and not is_table(path)]
+        if len(others) > MANY_IGNORED * (len(paths) - len(others)):
+            endings = Counter(printable(path.suffix.lower()) or "no ending" for path in others).most_common(3)
+            named = ", ".join(f"{count} {ending}" for ending, count in endings)
+            yield Note(f"{len(others)} files were ignored ({named}): only {_endings(self.kind)} are read.")
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file and its path below the folder of the classes."""
+
+    path: Path
+    parts: tuple[str, ...]
+
+
+def _metadata(folder: Path) -> list[Path]:
+    """Return the metadata tables in `folder`."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.stem.lower() == "metadata" and is_visible(path) and is_table(path)
+    ]
+
+
+def _split_by_name(
+    items: Iterable[Example | Skipped | Note], found: list[Example]
+) -> Iterator[Example | Skipped | Note]:
+    """Take the split from `train/1.jpg` where every listed file lies in a folder called like a split."""
+    splits = [None if item.split else _first_folder(item.name) for item in found]
+    decided = all(splits)
+    for item in items:
+        yield replace(item, split=_first_folder(item.name)) if decided and isinstance(item, Example) else item
+
+
+def _first_folder(name: str) -> Split | None:
+    folder, slash, _ = name.partition("/")
+    return split_named(folder) if slash else None
+
+
+def _sees_classes(format: MediaFolder, folder: Path) -> bool:
+    """Say whether at least two folders in `folder` hold media."""
+    return sum(any(map(format._is_media, walk(inner))) for inner in folders(folder)[:20]) > 1
+
+
+def _endings(kind: Kind) -> str:
+    return ", ".join(sorted(SUFFIXES[kind]))
