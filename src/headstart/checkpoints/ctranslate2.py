@@ -1,8 +1,8 @@
 """Read the `model.bin` of a CTranslate2 model.
 
 Layout (little-endian): format version u32; specification name; revision u32; number of variables u32; then
-for each its name, rank u8, sizes u32, dtype u8, bytes u32 and data; then the number of aliases u32, each alias
-and its target. A name is its length u16 and that many bytes, the last of them zero.
+for each its name, rank u8, sizes u32, dtype u8, bytes u32 and data; then the number of aliases u32, each
+alias and its target. A name is its length u16 and that many bytes, the last of them zero.
 Source: `ctranslate2/specs/model_spec.py` (`ModelSpec._serialize`) of https://github.com/OpenNMT/CTranslate2
 """
 

@@ -1,8 +1,8 @@
 """Read a `torch.save` file without torch and without running anything: the only pickle code of the project.
 
 A pickle is a program. It is read in two steps: its opcodes are checked against a list of harmless ones before
-it starts, and each global that it names resolves to a stand-in below or is refused. No torch function, class or
-module is ever looked up, so nothing of the file's choosing can be called.
+it starts, and each global that it names resolves to a stand-in below or is refused. No torch function, class
+or module is ever looked up, so nothing of the file's choosing can be called.
 Both layouts are read: the zip archive (torch >= 1.6), and the older pickles followed by raw storages.
 Format: `torch/serialization.py` of https://github.com/pytorch/pytorch (`_legacy_load`, `_load`)
 """
