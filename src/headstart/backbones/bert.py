@@ -72,16 +72,13 @@ class Bert(Family):
         """BertForSequenceClassification reads tanh(dense(first token)): our head `pooler`."""
         if (head, task) != ("pooler", "text-classification"):
             return None
+        return StockForm(_stock_class, {"dense": "bert.pooler.dense", "linear": "classifier"})
 
-        def install(network: nn.Module, head: nn.Module) -> None:
-            network.bert.pooler.dense.load_state_dict(head.dense.state_dict())
-            network.classifier.load_state_dict(head.linear.state_dict())
 
-        def extract(network: nn.Module) -> dict:
-            dense, linear = network.bert.pooler.dense.state_dict(), network.classifier.state_dict()
-            return {f"dense.{k}": v for k, v in dense.items()} | {f"linear.{k}": v for k, v in linear.items()}
+def _stock_class() -> type[nn.Module]:
+    from transformers import BertForSequenceClassification
 
-        return StockForm("BertForSequenceClassification", install, extract)
+    return BertForSequenceClassification
 
 
 family = Bert()

@@ -127,10 +127,6 @@ class FrozenPart(nn.Module):
         """Return a hash of all frozen weights."""
         return xxhash.xxh3_128(" ".join(block.fingerprint() for block in self.blocks).encode()).hexdigest()
 
-    def release(self) -> None:
-        """Give the memory of the frozen weights back; the part cannot run afterwards."""
-        self.to("meta")
-
 
 # Segment ids are all zero unless two texts are paired; an embedding fills them in.
 OPTIONAL_INPUTS = frozenset({"token_type_ids"})
@@ -166,16 +162,16 @@ class StockForm:
     """How transformers names a head that it has a class for.
 
     Attributes:
-        architecture: the class, such as `ViTForImageClassification`.
-        install: copies the head's weights into an instance of that class.
-        extract: returns the head's state dict, read out of such an instance.
+        network_class: returns the class, such as `ViTForImageClassification`; imported only when asked.
+        names: the class's module for each module of our head that has weights: `{"linear": "classifier"}`.
         config: entries that the class needs in its configuration.
+        prepare: sets weights of the class that our head does not have, so that it computes the same.
     """
 
-    architecture: str
-    install: Callable[[nn.Module, nn.Module], None]
-    extract: Callable[[nn.Module], dict[str, Tensor]]
+    network_class: Callable[[], type[nn.Module]]
+    names: Mapping[str, str]
     config: Mapping[str, Any] = field(default_factory=dict)
+    prepare: Callable[[nn.Module], None] = lambda network: None
 
 
 class Family(ABC):
@@ -234,6 +230,9 @@ class Family(ABC):
     def stock_form(self, head: str, task: str) -> StockForm | None:
         """Return how transformers names this head, or None where it has no class that computes the same."""
         return None
+
+    def register(self) -> None:
+        """Register the family's own classes with transformers' Auto classes; nothing to do for transformers' own."""
 
     def convert(self, folder: Path) -> Path | None:
         """Return a folder in hub layout made from another published format, or None if it is not ours."""
@@ -346,6 +345,17 @@ class Backbone:
         """Return what a head reads after block `keep`: the features and their mask, if there is one."""
         specs = self.specs_at(keep)
         return {name: spec for name, spec in specs.items() if spec.kind != "input" and name not in OPTIONAL_INPUTS}
+
+    def truncate(self, keep: int) -> None:
+        """Drop the blocks above `keep` for good; a pre-norm network keeps its final norm as one more block."""
+        self.family.truncate(self.network, keep)
+        self.blocks = self.family.blocks(self.network)
+
+    def release_except(self, blocks: Sequence[Block]) -> None:
+        """Give back the memory of all blocks but these; the released ones cannot run afterwards."""
+        for block in self.blocks:
+            if not any(block is kept for kept in blocks):
+                block.to("meta")
 
     def depth(self, value: Depth, word: str = "freeze") -> int:
         """Return a depth as a number from 0 to the number of blocks.

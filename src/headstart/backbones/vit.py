@@ -57,7 +57,7 @@ class Vit(Family):
     def stock_form(self, head: str, task: str) -> StockForm | None:
         if (head, task) != ("cls", "image-classification"):
             return None
-        return linear_classifier("ViTForImageClassification")
+        return StockForm(_stock_class, {"linear": "classifier"})
 
 
 def pre_norm_blocks(network: nn.Module, layers: nn.ModuleList) -> list[Block]:
@@ -72,16 +72,10 @@ def pre_norm_blocks(network: nn.Module, layers: nn.ModuleList) -> list[Block]:
     ]
 
 
-def linear_classifier(architecture: str) -> StockForm:
-    """Return the form of the classes whose head is one linear layer called `classifier`."""
+def _stock_class() -> type[nn.Module]:
+    from transformers import ViTForImageClassification
 
-    def install(network: nn.Module, head: nn.Module) -> None:
-        network.classifier.load_state_dict(head.linear.state_dict())
-
-    def extract(network: nn.Module) -> dict:
-        return {f"linear.{name}": tensor for name, tensor in network.classifier.state_dict().items()}
-
-    return StockForm(architecture, install, extract)
+    return ViTForImageClassification
 
 
 family = Vit()

@@ -1,0 +1,268 @@
+"""The one pass of the frozen part: what is in the cache is found, the rest is computed, stored and kept."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headstart.backbones.contract import Backbone, Features, FrozenPart
+from headstart.data.dataset import content_hash
+from headstart.engines.contract import Engine, Runner
+from headstart.errors import UnreadableFile
+from headstart.events import Forecast, Listener, Progress, ignore
+from headstart.features.cache import Entry, FeatureCache
+from headstart.features.shard import Row, Shard
+from headstart.types import Example, Skipped, Spec
+
+BATCH = 16
+_SHARD_BYTES = 64 << 20
+_SHARD_SECONDS = 10.0  # a kill loses no more than this
+_FREE_SHARE = 0.8  # of the free disk that a cache may fill
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Features of examples in a fixed order; a batch of them is padded to its longest.
+
+    Attributes:
+        examples: those whose input could be read. skipped: the others.
+        specs: shapes by name. hits, computed: rows found and computed. bytes: size on disk.
+        seconds: time of this pass. pass_seconds: what computing all rows takes, found ones included.
+        stored: False where rows are computed anew for every batch.
+    """
+
+    examples: tuple[Example, ...]
+    skipped: tuple[Skipped, ...]
+    specs: Mapping[str, Spec]
+    source: Any = field(repr=False)
+    hits: int = 0
+    computed: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    pass_seconds: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    @property
+    def stored(self) -> bool:
+        return isinstance(self.source, _Stored)
+
+    def batch(self, indices: Sequence[int]) -> Features:
+        """Return the features of these examples by name, batch first, floats as float32."""
+        return self.source.batch(indices)
+
+
+def extract(
+    examples: Sequence[Example],
+    *,
+    backbone: Backbone,
+    frozen: FrozenPart,
+    engine: Engine,
+    cache: FeatureCache,
+    storage: str = "float16",
+    hashes: Mapping[str, str] | None = None,
+    listener: Listener = ignore,
+) -> FeatureSet:
+    """Return what crosses the cut for every example, computing each frozen pass at most once.
+
+    Args:
+        storage: `float16` or `float32`, for the floats on disk.
+        hashes: content hashes by example name, as far as they are known already.
+
+    Raises:
+        NoSpace: the disk filled up; what was stored stays.
+    """
+    started = time.perf_counter()
+    hashes, skipped = _hash_all(examples, hashes or {})
+    entry = cache.entry(_facts(backbone, frozen, engine, storage), _ragged(frozen.specs, frozen.writes))
+    wanted = entry.missing(hashes.values())
+    first_of = {hashes[example.name]: example for example in reversed(examples) if example.name in hashes}
+    todo = sorted((first_of[h] for h in wanted), key=lambda e: (-backbone.preprocess.size(e), e.name))
+    fill = _Fill(backbone, frozen, engine, entry, hashes, storage, listener)
+    fits = fill.run(todo)
+    skipped += fill.skipped
+    bad = {skip.name for skip in skipped} | {
+        e.name for e in examples if hashes.get(e.name) in fill.unreadable
+    }
+    readable = tuple(e for e in examples if e.name not in bad)
+    source = (
+        _Stored(entry.rows([hashes[e.name] for e in readable]), frozen)
+        if fits
+        else _Live(readable, backbone, fill.runner, frozen)
+    )
+    return FeatureSet(
+        examples=readable, skipped=tuple(skipped), specs=frozen.specs, source=source,
+        hits=len(first_of) - len(wanted), computed=fill.computed, bytes=entry.bytes(),
+        seconds=time.perf_counter() - started, pass_seconds=entry.seconds_of(hashes[e.name] for e in readable),
+    )  # fmt: skip
+
+
+def live(examples: Sequence[Example], *, backbone: Backbone, frozen: FrozenPart) -> FeatureSet:
+    """Return features that are computed for every batch anew: the ordinary way, without a cache."""
+    return FeatureSet(
+        examples=tuple(examples), skipped=(), specs=frozen.specs,
+        source=_Live(tuple(examples), backbone, frozen, frozen),
+    )  # fmt: skip
+
+
+def inputs_of(backbone: Backbone, decoded: Sequence[Any]) -> Features:
+    """Return a batch of inputs as tensors."""
+    return {name: torch.from_numpy(array) for name, array in backbone.preprocess.batch(decoded).items()}
+
+
+def _facts(backbone: Backbone, frozen: FrozenPart, engine: Engine, storage: str) -> dict[str, Any]:
+    return {
+        "settings": backbone.fingerprint(), "weights": frozen.fingerprint(), "depth": len(frozen.blocks),
+        "names": list(frozen.writes), "preprocess": backbone.preprocess.fingerprint,
+        "engine": engine.numerics, "storage": storage,
+    }  # fmt: skip
+
+
+def _ragged(specs: Mapping[str, Spec], names: Sequence[str]) -> list[str]:
+    return [name for name in names if specs[name].ragged]
+
+
+def _hash_all(examples: Sequence[Example], known: Mapping[str, str]) -> tuple[dict[str, str], list[Skipped]]:
+    hashes, skipped = {}, []
+    for example in examples:
+        try:
+            hashes[example.name] = known.get(example.name) or content_hash(example)
+        except UnreadableFile as error:
+            skipped.append(Skipped(example.name, error.cause))
+    return hashes, skipped
+
+
+class _Fill:
+    """Computes missing rows batch by batch and stores them shard by shard."""
+
+    def __init__(self, backbone, frozen, engine, entry: Entry, hashes, storage: str, listener: Listener) -> None:
+        self.backbone, self.frozen, self.engine, self.entry = backbone, frozen, engine, entry
+        self.hashes, self.dtype, self.listener = hashes, np.dtype(storage), listener
+        self.ragged = _ragged(frozen.specs, frozen.writes)
+        self.mask = next((name for name, spec in frozen.specs.items() if spec.kind == "mask"), None)
+        self.runner: Runner = frozen
+        self.skipped: list[Skipped] = []
+        self.unreadable: set[str] = set()
+        self.computed = 0
+        self._pending: list[tuple[str, Row]] = []
+        self._pending_bytes, self._flushed = 0, time.perf_counter()
+
+    def run(self, todo: Sequence[Example]) -> bool:
+        """Store the features of `todo`; return False, having stored none, where they do not fit on the disk."""
+        for number, (names, decoded) in enumerate(self._batches(todo)):
+            inputs = inputs_of(self.backbone, decoded)
+            if number == 0:
+                self.runner = self.engine.prepare(self.frozen, inputs)
+            started = time.perf_counter()
+            rows = self._rows(inputs, self.runner(inputs))
+            if number == 0 and not self._forecast(rows, time.perf_counter() - started, len(todo)):
+                return False
+            self._keep(names, rows)
+            self.listener(Progress("frozen pass", self.computed + len(self.skipped), len(todo)))
+        self._flush()
+        return True
+
+    def _batches(self, todo: Sequence[Example]) -> Iterator[tuple[list[str], list[Any]]]:
+        """Decode ahead in threads while the network computes, and leave unreadable inputs out."""
+        with ThreadPoolExecutor(2, thread_name_prefix="decode") as pool:
+            groups = iter([todo[i : i + BATCH] for i in range(0, len(todo), BATCH)])
+            ahead = [(group, [pool.submit(self._decode, e) for e in group]) for group in islice(groups, 3)]
+            while ahead:
+                group, futures = ahead.pop(0)
+                ahead += [(g, [pool.submit(self._decode, e) for e in g]) for g in islice(groups, 1)]
+                pairs = [(e, f.result()) for e, f in zip(group, futures, strict=True)]
+                names = [self.hashes[e.name] for e, decoded in pairs if decoded is not None]
+                if names:
+                    yield names, [decoded for _, decoded in pairs if decoded is not None]
+
+    def _decode(self, example: Example) -> Any:
+        try:
+            return self.backbone.preprocess.decode(example)
+        except UnreadableFile as error:
+            self.skipped.append(Skipped(example.name, error.cause))
+            self.unreadable.add(self.hashes[example.name])
+            return None
+
+    def _forecast(self, rows: list[Row], seconds: float, total: int) -> bool:
+        """Say what the pass will cost, from its first batch, and whether the result fits on the disk."""
+        size = sum(array.nbytes for row in rows for array in row.values()) * total // len(rows)
+        free = shutil.disk_usage(self.entry.folder).free
+        fits = size <= _FREE_SHARE * free
+        reason = "" if fits else "the disk cannot hold the features, so the frozen part runs in every epoch"
+        self.listener(Forecast(total, seconds / len(rows) * total, size, free, cached=fits, reason=reason))
+        return fits
+
+    def _rows(self, inputs: Features, crossing: Features) -> list[Row]:
+        arrays = {name: self._stored_form(name, tensor) for name, tensor in crossing.items()}
+        count = len(next(iter(arrays.values())))
+        lengths = inputs[self.mask].sum(1).tolist() if self.mask else [None] * count
+        return [
+            {name: array[i, : lengths[i]] if name in self.ragged else array[i] for name, array in arrays.items()}
+            for i in range(count)
+        ]
+
+    def _stored_form(self, name: str, tensor: Tensor) -> np.ndarray:
+        array = tensor.numpy()
+        if self.frozen.specs[name].kind == "mask":
+            return array.astype(np.uint8)
+        if array.dtype.kind != "f":
+            return array.astype(np.int32)
+        with np.errstate(over="ignore"):
+            stored = array.astype(self.dtype)
+        # A residual stream may exceed what float16 holds; such rows stay as they are.
+        return stored if np.isfinite(stored).all() else array
+
+    def _keep(self, names: list[str], rows: list[Row]) -> None:
+        self._pending += zip(names, rows, strict=True)
+        self._pending_bytes += sum(array.nbytes for row in rows for array in row.values())
+        self.computed += len(names)
+        if self._pending_bytes >= _SHARD_BYTES or time.perf_counter() - self._flushed >= _SHARD_SECONDS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._pending:
+            names, rows = zip(*self._pending, strict=True)
+            self.entry.append(names, rows, seconds=time.perf_counter() - self._flushed)
+        self._pending, self._pending_bytes, self._flushed = [], 0, time.perf_counter()
+
+
+class _Stored:
+    """Rows in mapped shards."""
+
+    def __init__(self, rows: Sequence[tuple[Shard, int]], frozen: FrozenPart) -> None:
+        self._places = rows
+        self._specs = frozen.specs
+
+    def batch(self, indices: Sequence[int]) -> Features:
+        rows = [shard.row(position) for shard, position in (self._places[i] for i in indices)]
+        return {name: self._collate(name, [row[name] for row in rows]) for name in rows[0]}
+
+    def _collate(self, name: str, arrays: Sequence[np.ndarray]) -> Tensor:
+        dtype = np.float32 if arrays[0].dtype.kind == "f" else np.int64
+        if not self._specs[name].ragged:
+            return torch.from_numpy(np.stack(arrays).astype(dtype))
+        padded = np.zeros((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), dtype)
+        for target, array in zip(padded, arrays, strict=True):
+            target[: len(array)] = array
+        return torch.from_numpy(padded)
+
+
+class _Live:
+    """Examples that are decoded and run through the frozen part whenever they are asked for."""
+
+    def __init__(self, examples: Sequence[Example], backbone: Backbone, runner: Runner, frozen: FrozenPart) -> None:
+        self._examples, self._backbone, self._runner = examples, backbone, runner
+
+    def batch(self, indices: Sequence[int]) -> Features:
+        decoded = [self._backbone.preprocess.decode(self._examples[i]) for i in indices]
+        return self._runner(inputs_of(self._backbone, decoded))

@@ -1,0 +1,77 @@
+"""One file of cached rows: written once, checksummed, then only mapped for reading.
+
+A shard is a safetensors file, so that any tool can open it. Of each name it holds either one array [n, ...], or for
+a ragged name the rows end to end, [sum of T, ...], with `offsets` [n + 1].
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xxhash
+
+from headstart.durable import write_durably
+from headstart.errors import DataError
+
+Row = dict[str, np.ndarray]
+
+_DTYPES = {"F16": np.float16, "F32": np.float32, "I64": np.int64, "I32": np.int32, "U8": np.uint8, "BOOL": np.bool_}
+
+
+def write_shard(path: Path, rows: Sequence[Row], ragged: Sequence[str]) -> str:
+    """Write `rows` to `path` and return the file's checksum."""
+    from safetensors.numpy import save
+
+    arrays: dict[str, np.ndarray] = {}
+    for name in rows[0]:
+        parts = [row[name] for row in rows]
+        arrays[name] = np.concatenate(parts) if name in ragged else np.stack(parts)
+    if ragged:
+        lengths = [len(row[ragged[0]]) for row in rows]
+        arrays["offsets"] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    data = save(arrays)
+    write_durably(path, data)
+    return xxhash.xxh3_128(data).hexdigest()
+
+
+class Shard:
+    """A finished shard, memory-mapped for reading. Its checksum is verified before the first row is read.
+
+    Raises:
+        DataError: the file is not what was written.
+    """
+
+    def __init__(self, path: Path, checksum: str, ragged: Sequence[str]) -> None:
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if xxhash.xxh3_128(self._map).hexdigest() != checksum:
+            raise DataError(f"the cache file `{path}` is damaged", "it will be computed again")
+        self._ragged = frozenset(ragged)
+        self._arrays = dict(self._views())
+
+    def row(self, index: int) -> Row:
+        """Return the arrays of one row; they are views of the mapped file."""
+        row = {}
+        for name, array in self._arrays.items():
+            if name == "offsets":
+                continue
+            if name in self._ragged:
+                start, stop = self._arrays["offsets"][index : index + 2]
+                row[name] = array[start:stop]
+            else:
+                row[name] = array[index]
+        return row
+
+    def _views(self):
+        length = int.from_bytes(self._map[:8], "little")
+        header = json.loads(self._map[8 : 8 + length])
+        for name, entry in header.items():
+            if name == "__metadata__":
+                continue
+            start, stop = (8 + length + offset for offset in entry["data_offsets"])
+            array = np.frombuffer(self._map, dtype=np.uint8, count=stop - start, offset=start)
+            yield name, array.view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])

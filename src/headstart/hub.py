@@ -1,0 +1,52 @@
+"""Make transformers know what headstart saves. Import this before `AutoModel`, `AutoModelFor...` or `pipeline`.
+
+Networks that are our own are registered with the Auto classes. A head that transformers has no class for is read by
+`HeadstartForClassification`:
+
+    import headstart.hub
+    from transformers import pipeline
+
+    model = headstart.hub.HeadstartForClassification.from_pretrained("my-model")
+    classify = pipeline("text-classification", model=model, tokenizer="my-model")
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from headstart.backbones.contract import run_blocks
+from headstart.model import Model, load
+from headstart.registry import plugins
+
+
+class HeadstartForClassification(PreTrainedModel):
+    """An adapted model under the interface of transformers' classifiers; `forward` returns `logits` [N, K]."""
+
+    config_class = PreTrainedConfig
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model.backbone.config)
+        self.network = model.backbone.network
+        self.head = model.head
+        self._blocks = model.backbone.blocks
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, **options: Any) -> HeadstartForClassification:  # type: ignore[override]
+        """Read a folder that headstart saved."""
+        return cls(load(folder)).eval()
+
+    def forward(self, labels: torch.Tensor | None = None, **inputs: Any) -> SequenceClassifierOutput:
+        """Return logits, and the cross-entropy where `labels` [N] are given."""
+        tensors = {name: value for name, value in inputs.items() if isinstance(value, torch.Tensor)}
+        logits = self.head(run_blocks(self._blocks, tensors))
+        loss = None if labels is None else torch.nn.functional.cross_entropy(logits, labels)
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+
+for _family in plugins("backbones").values():
+    _family.register()

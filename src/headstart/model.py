@@ -1,0 +1,291 @@
+"""The adapted network that the user keeps: predict, save, load. It knows nothing of training."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+import torch
+
+from headstart.backbones import open_backbone
+from headstart.backbones.contract import Backbone, Features, TrainablePart, quiet, run_blocks
+from headstart.data.dataset import open_inputs
+from headstart.durable import saying_what_failed, write_durably
+from headstart.engines.contract import Runner
+from headstart.errors import CheckpointError, HeadstartError, ModelError, UnreadableFile, VersionError
+from headstart.events import Listener, Progress, ignore
+from headstart.features.extract import BATCH, inputs_of
+from headstart.heads.contract import Head, make_head
+from headstart.registry import plugin
+from headstart.tasks.contract import Task, find_task
+from headstart.types import Example, Label, Skipped
+
+FORMAT = 1
+SETTINGS = "headstart.toml"
+RECORD = "headstart.json"
+GENERIC_CLASS = "HeadstartForClassification"
+_AGREE = 1e-4  # a saved folder gives the same logits as the network that was saved
+
+
+@dataclass
+class Model:
+    """An adapted backbone with its head and task.
+
+    Attributes:
+        backbone: the kept blocks, trained ones included. freeze: how many of them were frozen.
+        head, task: what reads the features, and what for. engine: what runs the frozen part.
+        facts: what the run wants to remember: the original backbone's name, `keep`, licence and origin.
+        folder: where it is saved, or None.
+    """
+
+    backbone: Backbone
+    freeze: int
+    head: Head
+    task: Task
+    engine: str
+    facts: Mapping[str, Any]
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        self._frozen, above = self.backbone.cut(self.freeze)
+        self._trainable = TrainablePart(above, self.head).eval().requires_grad_(False)
+        self._runner: Runner | None = None
+
+    @property
+    def kind(self) -> str:
+        return self.task.kind
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return getattr(self.task, "labels", ())
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """What the run measured, as written beside the weights."""
+        path = self.folder and self.folder / RECORD
+        return json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None
+
+    def predict(
+        self, inputs: Sequence[str | Path] | str | Path, *, listener: Listener = ignore
+    ) -> list[Label | Skipped]:
+        """Return one prediction an input, in order: paths of files or folders, or texts for a text model.
+
+        An input that cannot be read gives a `Skipped` with the reason in its place.
+        """
+        values = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+        examples = self._examples(values)
+        return [prediction for _, prediction in self.predict_examples(examples, listener=listener)]
+
+    def predict_examples(
+        self, examples: Sequence[Example], *, listener: Listener = ignore
+    ) -> Iterator[tuple[Example, Label | Skipped]]:
+        """Yield each example with its prediction, batch by batch, in order."""
+        for start in range(0, len(examples), BATCH):
+            group = examples[start : start + BATCH]
+            decoded = [self._decode(example) for example in group]
+            good = [one for one in decoded if not isinstance(one, Skipped)]
+            labels = iter(self.task.decode(self.logits(inputs_of(self.backbone, good)))) if good else iter(())
+            for example, one in zip(group, decoded, strict=True):
+                yield example, one if isinstance(one, Skipped) else next(labels)
+            listener(Progress("predict", min(start + BATCH, len(examples)), len(examples)))
+
+    @torch.no_grad()
+    def logits(self, inputs: Features) -> np.ndarray:
+        """Return the head's raw outputs for a batch of inputs, by the engine that the model was trained with."""
+        if self._runner is None:
+            self._runner = plugin("engines", self.engine).prepare(self._frozen, inputs)
+        return self._trainable(self._runner(inputs)).numpy()
+
+    @torch.no_grad()
+    def uncut_logits(self, inputs: Features) -> np.ndarray:
+        """Return the head's raw outputs with all blocks run by PyTorch in float32, without any cut."""
+        return self.head(run_blocks(self.backbone.blocks, inputs)).numpy()
+
+    def save(self, folder: str | Path, *, sample: Features | None = None) -> None:
+        """Write a folder in hub layout, reload it in a fresh process and compare before it counts as saved.
+
+        Args:
+            sample: a batch of inputs to compare on; a model that was loaded is copied as it is.
+
+        Raises:
+            NoSpace: the disk is full. CheckpointError: the reloaded model gives other numbers.
+        """
+        folder = Path(folder)
+        if sample is None:
+            self._copy(folder)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        with saying_what_failed(folder / "model.safetensors", 4 * self.backbone.parameters), quiet():
+            self._write_network(folder)
+            self.backbone.preprocess.save(folder)
+        write_durably(folder / SETTINGS, tomli_w.dumps(self._settings()).encode())
+        _verify(folder, sample, self.uncut_logits(sample))
+        self.folder = folder
+
+    def _copy(self, folder: Path) -> None:
+        if self.folder is None:
+            raise ModelError("the model has not been saved before", "give `sample`, a batch of inputs to compare on")
+        with saying_what_failed(folder, 4 * self.backbone.parameters):
+            shutil.copytree(self.folder, folder)
+
+    def _examples(self, values: Sequence[str | Path]) -> list[Example]:
+        if self.kind == "text" and not any(isinstance(value, Path) for value in values):
+            return [Example(f"text {i + 1}", {"text": str(value)}) for i, value in enumerate(values)]
+        return open_inputs(values, self.task.kind)
+
+    def _decode(self, example: Example) -> Any:
+        try:
+            return self.backbone.preprocess.decode(example)
+        except UnreadableFile as error:
+            return Skipped(example.name, error.cause)
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "headstart": {"format": FORMAT, "version": version("headstart")},
+            "model": {"freeze": self.freeze, "head": self.head.name, "engine": self.engine, **self.facts},
+            "task": {"name": self.task.full_name, **self.task.to_config()},
+        }
+
+    def _write_network(self, folder: Path) -> None:
+        form = self.backbone.family.stock_form(self.head.name, self.task.full_name)
+        network = self.backbone.network
+        network.config.id2label = dict(enumerate(self.labels))
+        network.config.label2id = {label: number for number, label in enumerate(self.labels)}
+        if form is None:
+            _save_generic(network, self.head, folder)
+            return
+        network.config.update(dict(form.config))
+        whole = form.network_class()(network.config)
+        whole.get_submodule(self.backbone.family.prefix).load_state_dict(network.state_dict(), strict=False)
+        form.prepare(whole)
+        for ours, theirs in form.names.items():
+            whole.get_submodule(theirs).load_state_dict(self.head.get_submodule(ours).state_dict())
+        whole.save_pretrained(folder, max_shard_size="1TB")
+
+
+def _save_generic(network: torch.nn.Module, head: Head, folder: Path) -> None:
+    """Save a head that transformers has no class for under `head.`, and name our class, never a stock one."""
+    from safetensors.torch import load_file, save_file
+
+    network.save_pretrained(folder, max_shard_size="1TB")
+    weights = folder / "model.safetensors"
+    tensors = load_file(weights)
+    tensors |= {f"head.{name}": tensor.contiguous() for name, tensor in head.state_dict().items()}
+    save_file(tensors, weights, metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["architectures"] = [GENERIC_CLASS]
+    write_durably(folder / "config.json", json.dumps(config, indent=2, sort_keys=True).encode())
+
+
+def load(folder: str | Path) -> Model:
+    """Load a model that headstart saved.
+
+    Raises:
+        ModelError: the folder is none, is damaged, or (VersionError) was written by a newer headstart.
+    """
+    folder = Path(folder)
+    settings = _read_settings(folder)
+    try:
+        facts = dict(settings["model"])
+        freeze, head_name, engine = facts.pop("freeze"), facts.pop("head"), facts.pop("engine")
+        described = dict(settings["task"])
+        task = find_task(described.pop("name"))[0].from_config(described)
+    except (KeyError, TypeError, HeadstartError) as error:
+        raise CheckpointError(f"`{folder / SETTINGS}` is damaged: {error}", "save the model again") from error
+    backbone = open_backbone(folder)
+    head = make_head(head_name, backbone.outputs, task.outputs)
+    _load_head(head, backbone, task, folder)
+    return Model(backbone, freeze, head.eval(), task, engine, facts, folder)
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    path = folder / SETTINGS
+    if not path.is_file():
+        raise ModelError(
+            f"`{folder}` is not a model that headstart saved", f"give the folder that `fit` named; it holds {SETTINGS}"
+        )
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        written, by = settings["headstart"]["format"], settings["headstart"]["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"`{path}` is damaged", "save the model again") from error
+    if written > FORMAT:
+        raise VersionError(
+            f"`{folder}` was written by headstart {by}, which is newer than this one", "pip install --upgrade headstart"
+        )
+    return settings
+
+
+def _load_head(head: Head, backbone: Backbone, task: Task, folder: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    form = backbone.family.stock_form(head.name, task.full_name)
+    names = form.names if form else {name: f"head.{name}" for name, _ in head.named_children()}
+    state = {}
+    try:
+        with safe_open(folder / "model.safetensors", "pt") as file:
+            for name in head.state_dict():
+                module, _, leaf = name.rpartition(".")
+                state[name] = file.get_tensor(f"{names[module]}.{leaf}")
+        head.load_state_dict(state)
+    except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+        raise CheckpointError(
+            f"`{folder / 'model.safetensors'}` does not hold the head `{head.name}`", "save the model again"
+        ) from error
+
+
+def assemble(trained: Backbone, trainable: TrainablePart, *, keep: int) -> tuple[Backbone, Head]:
+    """Return the whole adapted network: weights of the frozen blocks from their source, all others as trained.
+
+    The trained backbone's frozen blocks have given their memory back by now. Where the head normalised a raw
+    residual stream itself, that norm becomes the network's final norm, so that transformers computes the same.
+    """
+    whole = open_backbone(trained.source)
+    whole.name = trained.name
+    whole.truncate(keep)
+    kept = whole.network.state_dict()
+    changed = {k: v for k, v in trained.network.state_dict().items() if k in kept and not v.is_meta}
+    whole.network.load_state_dict(changed, strict=False)
+    old = trainable.head
+    head = make_head(old.name, whole.outputs, old.linear.out_features)
+    state = old.state_dict()
+    norm = {name.removeprefix("norm."): state.pop(name) for name in list(state) if name.startswith("norm.")}
+    if norm and whole.family.final_norm:
+        getattr(whole.network, whole.family.final_norm).load_state_dict(norm)
+    head.load_state_dict(state)
+    return whole, head.eval()
+
+
+def _verify(folder: Path, sample: Features, expected: np.ndarray) -> None:
+    """Let a fresh process load the folder, with headstart and with transformers, and compare logits."""
+    from safetensors.numpy import load_file
+    from safetensors.torch import save_file
+
+    with tempfile.TemporaryDirectory() as place:
+        given, returned = Path(place) / "inputs.safetensors", Path(place) / "logits.safetensors"
+        save_file({name: tensor.contiguous() for name, tensor in sample.items()}, given)
+        command = [sys.executable, "-m", "headstart.verify", str(folder), str(given), str(returned)]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        if result.returncode:
+            raise CheckpointError(
+                f"the saved folder `{folder}` does not load again: {result.stderr.strip()[-300:]}",
+                "this is a fault of headstart; please report it",
+            )
+        for reader, logits in load_file(returned).items():
+            difference = float(np.abs(logits - expected).max())
+            if not difference <= _AGREE:
+                raise CheckpointError(
+                    f"the saved folder `{folder}` gives other numbers with {reader} (by {difference:.2g})",
+                    "this is a fault of headstart; please report it",
+                )

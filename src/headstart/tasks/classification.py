@@ -1,0 +1,131 @@
+"""One class an example, for texts, pictures, recordings and videos."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headstart.data.dataset import Dataset
+from headstart.intervals import bootstrap, wilson
+from headstart.tasks.contract import Task
+from headstart.types import Example, Kind, Label
+
+
+class Classification(Task):
+    """Predict one of `labels`."""
+
+    name = "classification"
+    kinds = ("text", "image", "audio", "video")
+    metric = "accuracy"
+
+    def __init__(self, kind: Kind, labels: Sequence[str], weights: Sequence[float] | None = None) -> None:
+        self.kind = kind
+        self.labels = tuple(labels)
+        self.outputs = len(self.labels)
+        self.weights = torch.tensor(weights or [1.0] * self.outputs)
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Classification:
+        """Weigh each class by its inverse frequency among the training examples."""
+        counts = dict.fromkeys(dataset.labels, 0)
+        for example in dataset.split("train"):
+            counts[example.target] += 1
+        total = sum(counts.values())
+        return cls(dataset.kind, dataset.labels, [total / (len(counts) * max(n, 1)) for n in counts.values()])
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Classification:
+        return cls(config["kind"], config["labels"])
+
+    def to_config(self) -> dict[str, Any]:
+        return {"kind": self.kind, "labels": list(self.labels)}
+
+    def encode(self, examples: Sequence[Example]) -> np.ndarray:
+        index = {label: number for number, label in enumerate(self.labels)}
+        return np.array([index[example.target] for example in examples], dtype=np.int64)
+
+    def loss(self, logits: Tensor, targets: Tensor, *, balance: bool) -> Tensor:
+        return torch.nn.functional.cross_entropy(logits, targets, weight=self.weights if balance else None)
+
+    def solve(
+        self, vectors: np.ndarray, targets: np.ndarray, *, strength: float, balance: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Solve logistic regression on standardised vectors; classes without an example get a bias of -20."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+
+        mean, scale = vectors.mean(0), vectors.std(0) + 1e-6
+        solver = LogisticRegression(C=strength, class_weight="balanced" if balance else None, max_iter=300)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 300 steps decide; the score tells
+            solver.fit((vectors - mean) / scale, targets)
+        coefficients, intercept = solver.coef_, solver.intercept_
+        if len(solver.classes_) == 2:  # one row separates the two; a softmax wants a row for each
+            coefficients = np.concatenate([-coefficients, coefficients]) / 2
+            intercept = np.concatenate([-intercept, intercept]) / 2
+        weight = np.zeros((self.outputs, vectors.shape[1]), np.float32)
+        bias = np.full(self.outputs, -20.0, np.float32)
+        weight[solver.classes_] = coefficients / scale
+        bias[solver.classes_] = intercept - coefficients @ (mean / scale)
+        return weight, bias
+
+    def metrics(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        predicted = logits.argmax(1)
+        correct = int((predicted == targets).sum())
+        low, high = wilson(correct, len(targets))
+        f1_low, f1_high = bootstrap(lambda p, t: f1_macro(p, t, self.outputs), predicted, targets)
+        return {
+            "eval_accuracy": correct / len(targets),
+            "eval_accuracy_ci_low": low,
+            "eval_accuracy_ci_high": high,
+            "eval_f1_macro": f1_macro(predicted, targets, self.outputs),
+            "eval_f1_macro_ci_low": f1_low,
+            "eval_f1_macro_ci_high": f1_high,
+            "eval_loss": float(-np.log(probabilities(logits)[np.arange(len(targets)), targets] + 1e-12).mean()),
+        }
+
+    def decode(self, logits: np.ndarray) -> list[Label]:
+        return [self._label(row) for row in probabilities(logits)]
+
+    def _label(self, row: np.ndarray) -> Label:
+        order = np.argsort(-row, kind="stable")
+        scores = {self.labels[i]: float(row[i]) for i in order}
+        best = self.labels[order[0]]
+        return Label(best, scores[best], scores)
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Return the softmax over the last axis."""
+    exponents = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    return exponents / exponents.sum(-1, keepdims=True)
+
+
+def confusion(predicted: np.ndarray, targets: np.ndarray, classes: int) -> np.ndarray:
+    """Return counts [K, K]: rows are true classes, columns predicted ones."""
+    return np.bincount(targets * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def per_class(counts: np.ndarray, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Return label, precision, recall, F1 and support of each class of a confusion matrix."""
+    hits, predicted, true = np.diag(counts), counts.sum(0), counts.sum(1)
+    precision, recall = hits / np.maximum(predicted, 1), hits / np.maximum(true, 1)
+    f1 = 2 * hits / np.maximum(predicted + true, 1)
+    return [
+        {"label": label, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
+        for label, p, r, f, n in zip(labels, precision, recall, f1, true, strict=True)
+    ]
+
+
+def f1_macro(predicted: np.ndarray, targets: np.ndarray, classes: int) -> float:
+    """Return the mean F1 over the classes that occur among targets or predictions."""
+    counts = confusion(predicted, targets, classes)
+    occurring = counts.sum(0) + counts.sum(1)
+    return float((2 * np.diag(counts)[occurring > 0] / occurring[occurring > 0]).mean())
+
+
+task = Classification

@@ -1,0 +1,189 @@
+"""Train what lies above the cut, on features that are data like any other.
+
+First the head alone, as a linear problem with an exact solution on pooled features; then, where blocks are thawed,
+head and blocks together with lower rates further down ("linear probe, then fine-tune", Kumar et al. 2022,
+arXiv:2202.10054). Both are functions that yield events; printing, bars and reports read that stream.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headstart.backbones.contract import Features, TrainablePart, run_blocks
+from headstart.events import EpochEnded
+from headstart.features.extract import FeatureSet
+from headstart.tasks.contract import Task
+from headstart.training.recipe import Recipe
+
+STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
+DEFAULT_STRENGTH = 0.01  # where no validation split is possible; measured on photos, texts and commands
+DEFAULT_EPOCHS = 5  # likewise
+_EVALUATION_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Features and targets of one split.
+
+    Attributes:
+        indices: positions in `features`. targets: one row an index.
+    """
+
+    features: FeatureSet
+    indices: np.ndarray
+    targets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def batches(self, size: int, order: Sequence[int] | None = None) -> Iterator[tuple[Features, Tensor]]:
+        """Yield features and targets, `size` at a time, in the given order of positions."""
+        order = np.arange(len(self)) if order is None else np.asarray(order)
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            yield self.features.batch(self.indices[chosen]), torch.from_numpy(self.targets[chosen])
+
+
+@torch.no_grad()
+def predict_logits(trainable: TrainablePart, labelled: Labelled) -> np.ndarray:
+    """Return the head's raw outputs for a split, [N, K], in evaluation mode."""
+    trainable.eval()
+    return np.concatenate([trainable(batch).numpy() for batch, _ in labelled.batches(_EVALUATION_BATCH)])
+
+
+@torch.no_grad()
+def pooled_vectors(trainable: TrainablePart, labelled: Labelled) -> np.ndarray:
+    """Return what the head's linear layer reads, [N, D], in evaluation mode."""
+    trainable.eval()
+    return np.concatenate(
+        [
+            trainable.head.pooled(run_blocks(trainable.blocks, batch)).numpy()
+            for batch, _ in labelled.batches(_EVALUATION_BATCH)
+        ]
+    )
+
+
+def solve_head(
+    trainable: TrainablePart, task: Task, recipe: Recipe, *, train: Labelled, validation: Labelled | None
+) -> Iterator[EpochEnded]:
+    """Give the head's linear layer its exact solution; the strength is chosen on validation.
+
+    Where nothing is trained after it (no thawed blocks), the solution is taken on train and validation together,
+    with the strength that validation chose: the split has then done its work.
+    """
+    started = time.perf_counter()
+    vectors = pooled_vectors(trainable, train)
+    held_out = validation and pooled_vectors(trainable, validation)
+    best = DEFAULT_STRENGTH
+    if validation is not None:
+        scores = {}
+        for number, strength in enumerate(STRENGTHS):
+            weight, bias = task.solve(vectors, train.targets, strength=strength, balance=recipe.balance)
+            metrics = task.metrics(held_out @ weight.T + bias, validation.targets)
+            loss = task.metrics(vectors @ weight.T + bias, train.targets)["eval_loss"]
+            scores[strength] = metrics["eval_loss"]
+            yield EpochEnded("head", number + 1, loss, metrics, time.perf_counter() - started)
+        best = min(scores, key=scores.get)
+    targets = train.targets
+    if validation is not None and not len(trainable.blocks):
+        vectors, targets = np.concatenate([vectors, held_out]), np.concatenate([targets, validation.targets])
+    weight, bias = task.solve(vectors, targets, strength=best, balance=recipe.balance)
+    with torch.no_grad():
+        trainable.head.linear.weight.copy_(torch.from_numpy(weight))
+        trainable.head.linear.bias.copy_(torch.from_numpy(bias))
+    trainable.eval()
+
+
+def train_thawed(
+    trainable: TrainablePart,
+    task: Task,
+    recipe: Recipe,
+    *,
+    train: Labelled,
+    validation: Labelled | None,
+    seed: int,
+    enough: Callable[[], bool] = lambda: False,
+) -> Iterator[EpochEnded]:
+    """Train head and thawed blocks together, stop when validation no longer improves, and keep the best weights.
+
+    Randomness is a function of (seed, step) and order of (seed, epoch), so that equal features and an equal seed
+    give bit-identical weights. Epoch 0 is the state before: training can only be chosen if it helps.
+
+    Args:
+        enough: asked after every epoch; True ends the training early (a time limit).
+    """
+    optimizer, schedule = _optimizer(trainable, recipe, math.ceil(len(train) / recipe.batch_size))
+    keeper = _BestKeeper(trainable, task, validation)
+    started = time.perf_counter()
+    yield keeper.look(0, float("nan"), started)
+    epochs = recipe.epochs if validation is not None else min(recipe.epochs, DEFAULT_EPOCHS)
+    step = 0
+    for epoch in range(1, epochs + 1):
+        trainable.train()
+        total = 0.0
+        order = np.random.default_rng([seed, epoch]).permutation(len(train))
+        for features, targets in train.batches(recipe.batch_size, order):
+            torch.manual_seed(hash((seed, step)) & 0x7FFFFFFF)
+            loss = task.loss(trainable(features), targets, balance=recipe.balance)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(trainable.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            total += loss.item() * len(targets)
+            step += 1
+        yield keeper.look(epoch, total / len(train), started)
+        if keeper.stale >= recipe.patience or enough():
+            break
+    keeper.restore()
+
+
+class _BestKeeper:
+    """Remembers the weights with the lowest validation loss; without a validation split, the last ones."""
+
+    def __init__(self, trainable: TrainablePart, task: Task, validation: Labelled | None) -> None:
+        self._trainable, self._task, self._validation = trainable, task, validation
+        self._best, self._weights = math.inf, None
+        self.stale = 0
+
+    def look(self, epoch: int, train_loss: float, started: float) -> EpochEnded:
+        metrics, better = {}, False
+        if self._validation is not None:
+            metrics = self._task.metrics(predict_logits(self._trainable, self._validation), self._validation.targets)
+            better = metrics["eval_loss"] < self._best
+            self.stale = 0 if better else self.stale + 1
+        if better:
+            self._best = metrics["eval_loss"]
+            self._weights = copy.deepcopy(self._trainable.state_dict())
+        return EpochEnded("thawed", epoch, train_loss, metrics, time.perf_counter() - started, better)
+
+    def restore(self) -> None:
+        if self._weights is not None:
+            self._trainable.load_state_dict(self._weights)
+        self._trainable.eval()
+
+
+def _optimizer(trainable: TrainablePart, recipe: Recipe, steps: int):
+    """Return AdamW with one group a block, and a schedule that warms up and then falls along a cosine to zero."""
+    groups = [{"params": list(trainable.head.parameters()), "lr": recipe.learning_rate}]
+    for distance, block in enumerate(reversed(trainable.blocks)):
+        rate = recipe.block_learning_rate * recipe.layer_decay**distance
+        groups.append({"params": list(block.parameters()), "lr": rate})
+    optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+    total = max(1, steps * recipe.epochs)
+    warm = max(1, round(recipe.warmup * total))
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, total - warm))))
+
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

@@ -1,0 +1,239 @@
+"""A record in plain words and rounded numbers, for the report and the model card alike."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+from headstart.training.record import Control, Record
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
+PLURALS = {"text": "texts", "image": "photos", "audio": "recordings", "video": "videos"}
+METRICS = {"accuracy": "accuracy", "f1_macro": "macro F1", "loss": "loss"}
+BASELINES = {
+    "majority": "Most frequent class",
+    "simple": "Simple model",
+    "linear_probe": "Linear probe",
+    "from_scratch": "From scratch, equal time",
+    "from_scratch_converged": "From scratch, converged",
+}
+SECONDS = {
+    "prepare": "Reading and preparing",
+    "frozen_pass": "Frozen pass",
+    "train": "Training",
+    "evaluate": "Evaluation",
+    "total": "In all",
+}
+_PERCENT_METRICS = {"accuracy"}
+
+
+def headline(record: Record) -> str:
+    """Return the result in one sentence, with its interval."""
+    if record.metrics is None:
+        return f"There were no test examples: {record.metrics_missing.rstrip('.') or 'no split was possible'}."
+    return f"On {_examples(record)} it had never seen, the adapted model {_achieves(record)} {_range(record)}."
+
+
+def comparison(record: Record) -> str:
+    """Return what the baselines reached on the same examples, or what validation said without a test split."""
+    if record.metrics is None:
+        value = find(record.validation, record.first_metric)
+        if value is None:
+            return "Nothing is known of how the model does on examples that it was not trained on."
+        shown = score(value, record.first_metric)
+        return (
+            f"On the validation split its {metric_name(record.first_metric)} is {shown}. That split chose among "
+            "models, so expect less on new examples."
+        )
+    others = [f"{score(c.score, record.first_metric)} for {_lower(n)}" for n, c in _known(record)]
+    return f"On the same examples: {_listed(others)}." if others else ""
+
+
+def cut(record: Record) -> str:
+    """Return what was frozen, trained and dropped."""
+    thawed, dropped = record.keep - record.freeze, record.blocks - record.keep
+    frozen = f"Of {record.blocks} blocks, {_lowest(record.freeze)} frozen"
+    why = ": they stay as they were pre-trained, and each example crosses them once" if record.freeze else ""
+    trained = f"{_count(thawed, 'block')} and the head (`{record.head}`) were trained on your examples"
+    if not thawed:
+        trained = f"Only the head (`{record.head}`) was trained on your examples"
+    dropped = f" The upper {_count(dropped, 'block')} dropped." if dropped else ""
+    dropped = dropped.replace("block dropped", "block is dropped").replace("blocks dropped", "blocks are dropped")
+    return f"{frozen}{why}. {trained[0].upper()}{trained[1:]}{_share(record)}.{dropped}"
+
+
+def engine(record: Record) -> str:
+    """Return how the frozen part ran and how far that is from the uncut float32 network."""
+    ran = f"The frozen part ran in {record.engine} ({record.numerics})."
+    if not record.compared or not math.isfinite(record.max_abs_difference):
+        return f"{ran} The difference to the uncut float32 network was not measured."
+    difference = f"by at most {record.max_abs_difference:.2g}" if record.max_abs_difference else "by nothing at all"
+    return f"{ran} On {record.compared} of your examples its logits differ from those of the uncut float32 network {difference}."
+
+
+def saved(record: Record) -> str:
+    """Return what the cache spared this run."""
+    hits, computed = record.cache.get("hits", 0), record.cache.get("computed", 0)
+    kept = f"The cache holds {size(record.cache.get('bytes', 0))} of features"
+    return (
+        f"The frozen blocks ran {computed:,} times, once for each new example, and were spared "
+        f"{record.passes_avoided:,} times. {kept}; {hits:,} examples were found there from earlier runs."
+    )
+
+
+def find(metrics: Mapping[str, float], name: str) -> float | None:
+    """Return the metric called `name` (without `eval_`) where it is a number, else None."""
+    value = metrics.get(f"eval_{name}")
+    return value if value is not None and math.isfinite(value) else None
+
+
+def test_control(record: Record) -> Control | None:
+    """Return the adapted model's own test score in the form of a baseline."""
+    value = find(record.metrics or {}, record.first_metric)
+    if value is None:
+        return None
+    ends = [find(record.metrics or {}, f"{record.first_metric}_ci_{end}") for end in ("low", "high")]
+    low, high = (value if end is None else end for end in ends)
+    return Control(value, low, high, seconds=record.seconds.get("total", 0.0))
+
+
+def metric_name(name: str) -> str:
+    return METRICS.get(name, name.replace("_", " "))
+
+
+def baseline_name(name: str) -> str:
+    return BASELINES.get(name, name.replace("_", " ").capitalize())
+
+
+def in_percent(metric: str) -> bool:
+    return metric in _PERCENT_METRICS
+
+
+def score(value: float | None, metric: str) -> str:
+    """Return a score as people write it: `87 %` or `0.87`."""
+    if value is None or not math.isfinite(value):
+        return "unknown"
+    return percent(value) if in_percent(metric) else f"{value:.2f}"
+
+
+def interval(control: Control, metric: str) -> str:
+    """Return the ends of a score's interval: `81–92 %` or `0.81–0.92`."""
+    low, high = score(control.ci_low, metric), score(control.ci_high, metric)
+    return f"{low.removesuffix(f'{NO_BREAK}%')}–{high}"
+
+
+def percent(share: float) -> str:
+    """Return whole per cent; close to 0 and 100 one decimal, so that only what is exact looks exact."""
+    value = 100 * share
+    if 1 <= value <= 99 or value in (0.0, 100.0):
+        return f"{value:.0f}{NO_BREAK}%"
+    return f"{min(max(value, 0.1), 99.9):.1f}{NO_BREAK}%"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in at most two units."""
+    if seconds < 10:
+        return f"{seconds:.1f}{NO_BREAK}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if hours:
+        return f"{hours}{NO_BREAK}h {minutes_left}{NO_BREAK}min"
+    return f"{minutes}{NO_BREAK}min {rest}{NO_BREAK}s" if minutes else f"{rest}{NO_BREAK}s"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in the unit that leaves one to three digits before the point."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f}{NO_BREAK}{unit}" if unit == "bytes" else f"{count:.1f}{NO_BREAK}{unit}"
+        count /= 1000
+    return f"{count:.1f}{NO_BREAK}GB"
+
+
+def excerpt(text: Any, limit: int = 80) -> str:
+    """Return `text` on one line, at most `limit` characters, without what steers a terminal or a page."""
+    line = " ".join(str(text)[: 4 * limit].split())
+    line = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def without_folders(text: str) -> str:
+    """Return the last name of an absolute path, which would tell of its owner; other texts as they are."""
+    for path in (PurePosixPath(text), PureWindowsPath(text)):
+        if path.is_absolute() or text.startswith("~"):
+            return path.name or "folder"
+    return text
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested facts as rows of name and text; empty ones are left out."""
+    for key, value in values.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{name} ")
+        elif isinstance(value, list | tuple):
+            yield from ((name, without_folders(str(one))) for one in value)
+        elif value not in (None, ""):
+            number = isinstance(value, int) and not isinstance(value, bool)
+            yield name, f"{value:,}" if number else without_folders(str(value))
+
+
+def hub_id(record: Record) -> str | None:
+    """Return the backbone's id on a model hub, where it has the form of one and is no folder of this machine."""
+    name = str(record.backbone_facts.get("hub_id") or "")
+    return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else None
+
+
+def _examples(record: Record) -> str:
+    plural = PLURALS[record.kind]
+    return f"{record.test_examples:,} {plural[:-1] if record.test_examples == 1 else plural}"
+
+
+def _achieves(record: Record) -> str:
+    value = score(find(record.metrics or {}, record.first_metric), record.first_metric)
+    if record.first_metric == "accuracy":
+        return f"is right {value} of the time"
+    return f"reaches a {metric_name(record.first_metric)} of {value}"
+
+
+def _range(record: Record) -> str:
+    control = test_control(record)
+    return f"(95{NO_BREAK}% interval {interval(control, record.first_metric)})" if control else ""
+
+
+def _known(record: Record) -> list[tuple[str, Control]]:
+    known = [(name, control) for name, control in record.baselines.items() if control is not None]
+    return sorted(known, key=lambda item: -item[1].score)
+
+
+def _lower(name: str) -> str:
+    articles = {
+        "majority": "always naming the most frequent class",
+        "simple": "a simple model without pre-training",
+        "linear_probe": "a linear probe of the backbone",
+        "from_scratch": "the same network from scratch in equal time",
+        "from_scratch_converged": "the same network from scratch until it stopped improving",
+    }
+    return articles.get(name, baseline_name(name))
+
+
+def _listed(parts: list[str]) -> str:
+    return " and ".join(([", ".join(parts[:-1])] if parts[1:] else []) + parts[-1:])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _lowest(number: int) -> str:
+    if not number:
+        return "none is"
+    return "the lowest is" if number == 1 else f"the lower {number} are"
+
+
+def _share(record: Record) -> str:
+    trained, total = (record.backbone_facts.get(key) for key in ("trained_parameters", "parameters"))
+    return f" ({trained:,} of {total:,} parameters)" if trained and total else ""
