@@ -1,0 +1,64 @@
+"""Adapt a pre-trained model to your photos, texts or recordings, without ever computing a frozen block twice.
+
+    model = headstart.fit("photos/")
+    model.predict(["new.jpg"])
+
+The public names are imported on first use (PEP 562), so that `import headstart` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headstart.api import evaluate, fit, load, trace
+    from headstart.backbones import open_backbone
+    from headstart.errors import DataError, HeadstartError, MachineError, ModelError, UsageError
+    from headstart.model import Model
+    from headstart.training.recipe import Recipe
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "fit": "api",
+    "load": "api",
+    "evaluate": "api",
+    "trace": "api",
+    "open_backbone": "backbones",
+    "Model": "model",
+    "Recipe": "training.recipe",
+    "HeadstartError": "errors",
+    "UsageError": "errors",
+    "DataError": "errors",
+    "ModelError": "errors",
+    "MachineError": "errors",
+}
+
+__all__ = [
+    "DataError",
+    "HeadstartError",
+    "MachineError",
+    "Model",
+    "ModelError",
+    "Recipe",
+    "UsageError",
+    "__version__",
+    "evaluate",
+    "fit",
+    "load",
+    "open_backbone",
+    "trace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module `headstart` has no attribute `{name}`") from None
+    return getattr(importlib.import_module(f"headstart.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,32 @@
+"""A command is a file of this folder with a function `command`, whose name is the file's.
+
+Its docstring is the help text and its parameters are the arguments and options (typer). It prints with
+`headstart.console`, raises a HeadstartError for everything that goes wrong, and imports what is heavy inside
+the function: every file here is imported for `headstart --help`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from headstart.errors import MachineError, UsageError, nearest
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def check_device(device: str) -> str:
+    """Refuse a device that does not exist or that networks cannot run on yet."""
+    if device not in DEVICES:
+        raise UsageError(f"there is no device `{device}`", nearest(device, DEVICES))
+    if device not in ("auto", "cpu"):
+        raise MachineError(f"networks cannot run on `{device}` yet", "use --device cpu")
+    return device
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Device = Annotated[
+    str, typer.Option("--device", metavar="cpu|auto", help="Where networks run.", callback=check_device)
+]
+ModelDir = Annotated[str, typer.Argument(metavar="MODEL_DIR", help="A folder that `headstart fit` wrote.")]

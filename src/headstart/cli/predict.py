@@ -1,0 +1,90 @@
+"""`headstart predict`: what an adapted model says of new inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headstart import console
+from headstart.cli.contract import Device, Json, ModelDir
+from headstart.errors import DataError, UsageError
+from headstart.events import Listener
+from headstart.types import Example, Kind, Label, Skipped
+
+if TYPE_CHECKING:
+    from headstart.model import Model
+
+
+def command(
+    model_dir: ModelDir,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="INPUT...", help="Files and folders, or a table of texts or of file names."),
+    ] = None,
+    text: Annotated[list[str] | None, typer.Option(help="A text; may be given several times.")] = None,
+    top: Annotated[int, typer.Option(min=1, metavar="K", help="Classes to print an input.")] = 1,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Predict new inputs; with --json one object a line. Bad inputs are named and passed over."""
+    if not inputs and not text:
+        raise UsageError("there is nothing to predict", "give files or folders, or --text '...'")
+    from headstart import api
+
+    model = api.load(model_dir)
+    if text and model.kind != "text":
+        raise UsageError(f"--text was given to a model of {model.kind} inputs", "give files or folders")
+    found = [*_given(text or []), *_opened(inputs or [], model.kind)]
+    bad = 0
+    with console.listening() as listener:
+        for one, answer in _answered(model, found, listener):
+            bad += isinstance(answer, Skipped)
+            if as_json:
+                console.say_json(_as_json(one.name, answer))
+            else:
+                _print(one.name, answer, top)
+    if bad == len(found):
+        raise typer.Exit(1)
+
+
+def _given(texts: list[str]) -> list[Example]:
+    return [Example(text, {"text": text}) for text in texts]
+
+
+def _opened(paths: list[str], kind: Kind) -> list[Example | Skipped]:
+    """Read each path by itself, so that a bad one costs no other its answer."""
+    from headstart.data.inputs import open_inputs
+
+    found: list[Example | Skipped] = []
+    for path in paths:
+        try:
+            found += open_inputs([path], kind)
+        except DataError as error:
+            found.append(Skipped(path, error.message))
+    return found
+
+
+def _answered(
+    model: Model, found: list[Example | Skipped], listener: Listener
+) -> Iterator[tuple[Example | Skipped, Label | Skipped]]:
+    """Yield one answer for each of `found`, in its order, as soon as its batch is done."""
+    examples = [one for one in found if isinstance(one, Example)]
+    predictions = model.predict_examples(examples, listener=listener)
+    for one in found:
+        yield (one, one) if isinstance(one, Skipped) else next(predictions)
+
+
+def _as_json(name: str, answer: Label | Skipped) -> dict[str, Any]:
+    if isinstance(answer, Skipped):
+        return {"input": name, "error": answer.error}
+    return {"input": name, "label": answer.label, "score": answer.score, "scores": dict(answer.scores)}
+
+
+def _print(name: str, answer: Label | Skipped, top: int) -> None:
+    if isinstance(answer, Skipped):
+        console.note(f"skipped {name}: {answer.error}")
+        return
+    best = list(answer.scores.items())[:top] if top > 1 else [(answer.label, answer.score)]
+    console.say(f"{name}\t" + ", ".join(f"{label} {score:.3f}" for label, score in best))

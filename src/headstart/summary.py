@@ -1,0 +1,91 @@
+"""What `fit` says when it is done, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from headstart.training import wording
+from headstart.training.record import Judged, Record
+
+BASELINES = ("majority", "simple", "linear_probe", "from_scratch", "from_scratch_converged")
+SHOWN = 3
+
+
+def summary_json(record: Record, model_dir: Path) -> dict[str, Any]:
+    """Return the object of `fit --json`; what was switched off or does not exist yet is None."""
+    scores = {name: control and control.score for name, control in record.baselines.items()}
+    return {
+        "model_dir": str(model_dir),
+        "task": record.task,
+        "backbone": record.backbone,
+        "blocks": record.blocks,
+        "keep": record.keep,
+        "freeze": record.freeze,
+        "head": record.head,
+        "labels": list(record.labels),
+        "metrics": record.metrics,
+        "test_examples": record.test_examples,
+        "baselines": {name: scores.get(name) for name in BASELINES},
+        "seconds": record.seconds,
+        "cache": record.cache,
+        "engine": record.engine,
+        "max_abs_difference": record.max_abs_difference,
+        "verdict": None,
+        "calibration": None,
+        "resumed_from": None,
+    }
+
+
+def summary_lines(record: Record, model_dir: Path, report: Path) -> Iterator[str]:
+    """Yield what was kept and frozen, the time, the scores, a few examples, and where everything lies."""
+    yield f"{record.task} with {record.backbone}"
+    yield wording.cut(record)
+    yield wording.engine(record)
+    yield wording.saved(record)
+    yield _times(record)
+    yield ""
+    yield wording.headline(record)
+    yield from _scores(record)
+    yield from _judged("right", [one for one in record.judged if one.predicted == one.target])
+    yield from _judged("wrong", [one for one in record.judged if one.predicted != one.target])
+    yield ""
+    yield f"model   {model_dir}"
+    yield f"report  {report}"
+
+
+def _times(record: Record) -> str:
+    parts = ", ".join(
+        f"{wording.SECONDS.get(name, name).lower()} {wording.duration(seconds)}"
+        for name, seconds in record.seconds.items()
+        if name != "total"
+    )
+    return f"It took {wording.duration(record.seconds['total'])}: {parts}."
+
+
+def _scores(record: Record) -> Iterator[str]:
+    """Yield a row for the adapted model and one for each baseline, on the task's first metric."""
+    ours = wording.test_control(record)
+    if ours is None:
+        yield wording.comparison(record)
+        return
+    rows = {"Adapted model": ours}
+    rows |= {wording.baseline_name(name): one for name, one in record.baselines.items() if one}
+    for name, control in rows.items():
+        score = wording.score(control.score, record.first_metric)
+        interval = wording.interval(control, record.first_metric)
+        unfinished = "  not converged" if control.converged is False else ""
+        yield f"  {name:<26}{score:>6}  {interval}{unfinished}"
+
+
+def _judged(title: str, judged: list[Judged]) -> Iterator[str]:
+    """Yield the few of which the model was surest."""
+    surest = sorted(judged, key=lambda one: -one.score)[:SHOWN]
+    if not surest:
+        return
+    yield ""
+    yield f"{title}, {len(judged):,} in all:"
+    for one in surest:
+        truth = "" if one.predicted == one.target else f", is {one.target}"
+        yield f"  {wording.excerpt(one.input, 60)}: {one.predicted} {wording.percent(one.score)}{truth}"
