@@ -25,7 +25,8 @@ SUFFIXES: Mapping[Kind, frozenset[str]] = {
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 AUDIO_FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3", "MPEG")
 
-MAX_PIXELS = 100_000_000
+# Pillow's own limit, beyond which it warns: 256 MiB as RGB
+MAX_PIXELS = 1024**3 // 12
 MAX_SECONDS = 3600.0
 SAMPLING_RATES = (1_000, 768_000)
 # 0 dBFS is 1.0; a file of 32-bit integers stored as floats still fits

@@ -18,8 +18,8 @@ from headstart.errors import DataError
 from headstart.types import Example, Kind, Skipped, Split
 
 LAYOUT = "put the files of each class into a folder of its own: `{root}/<class>/1.{ending}`"
-# Files that are neither pictures nor recordings are worth a sentence when they are more than a stray
-README.MANY_IGNORED = 0.1
+# Other files are worth a sentence when they are more than a stray README.
+MANY_IGNORED = 0.1
 
 
 class MediaFolder(Format):

@@ -214,30 +214,25 @@ class _Rows:
 
 def _inputs(table: Table, columns: Columns, kind: Kind | None) -> tuple[str, Kind]:
     """Return the column that holds the inputs, and their kind."""
-    files = [name for name in FILE_COLUMNS if name in table.columns]
     if kind in (None, "text") and columns.text in table.columns:
         return columns.text, "text"
-    if kind != "text":
-        for name in files:
-            found = FILE_COLUMNS[name] or kind or _kind_of_files(table, name)
-            if kind in (None, found):
-                return name, found
-    if kind in (None, "text"):
+    files = [name for name in FILE_COLUMNS if name in table.columns]
+    if kind == "text" or (kind is None and not files):
         _require(table, columns.text, "--text-column")
+    for name in files:
+        found = FILE_COLUMNS[name] or _kind_of_files(table, name) or kind
+        if found and kind in (None, found):
+            return name, found
     raise TableError(
-        f"`{table.path}` names no {kind} files: its columns are {_list(table.columns)}",
-        "put the paths, relative to the table, into a column `file_name`",
+        f"`{table.path}` names no {kind or 'media'} files: its columns are {_list(table.columns)}",
+        "put paths with their endings, such as `cat/1.jpg`, into a column `file_name`, relative to the table",
     )
 
 
-def _kind_of_files(table: Table, column: str) -> Kind:
+def _kind_of_files(table: Table, column: str) -> Kind | None:
+    """Return the kind that most of the file names in a column have by their endings."""
     kinds = Counter(kind for _, row in table.rows if (kind := kind_of_file(Path(cell(row, column)))))
-    if not kinds:
-        raise TableError(
-            f"the column `{column}` of `{table.path}` names neither pictures nor recordings",
-            "write paths with their endings, such as `cat/1.jpg` or `yes/1.wav`",
-        )
-    return kinds.most_common(1)[0][0]
+    return kinds.most_common(1)[0][0] if kinds else None
 
 
 def _require(table: Table, column: str, option: str) -> None:

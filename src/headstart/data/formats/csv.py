@@ -23,13 +23,14 @@ class Csv(TableFormat):
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv")
 
     def open_table(self, path: Path) -> Table:
-        lines = _records(path, decode(path))
-        if not lines:
+        text = decode(path)
+        if not text.strip():
             raise TableError(f"`{path}` is empty", "give a table with a header line and at least two rows")
-        header = tuple(name.strip() for name in lines[0])
+        first, *records = _records(path, text)
+        header = tuple(name.strip() for name in first)
         _refuse_repeated(path, header)
         rows, skipped = [], []
-        for number, cells in enumerate(lines[1:], start=1):
+        for number, cells in enumerate(records, start=1):
             if len(cells) == len(header):
                 rows.append((number, dict(zip(header, cells, strict=True))))
             else:
@@ -87,7 +88,7 @@ def _parse(path: Path, text: str, delimiter: str, *, quoting: int = csv.QUOTE_MI
             with _long_cells():
                 for record in reader:
                     line = reader.line_num + 1
-                    if record and (len(record) > 1 or record[0].strip()):
+                    if record:
                         records.append(record)
             return records
         except csv.Error as error:
