@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from headstart.training.record import Control, Record
@@ -19,6 +19,13 @@ BASELINES = {
     "linear_probe": "Linear probe",
     "from_scratch": "From scratch, equal time",
     "from_scratch_converged": "From scratch, converged",
+}
+_IN_A_SENTENCE = {
+    "majority": "always naming the most frequent class",
+    "simple": "a simple model without pre-training",
+    "linear_probe": "a linear probe of the backbone",
+    "from_scratch": "the same network trained from scratch in equal time",
+    "from_scratch_converged": "the same network trained from scratch until it stopped improving",
 }
 SECONDS = {
     "prepare": "Reading and preparing",
@@ -48,21 +55,24 @@ def comparison(record: Record) -> str:
             f"On the validation split its {metric_name(record.first_metric)} is {shown}. That split chose among "
             "models, so expect less on new examples."
         )
-    others = [f"{score(c.score, record.first_metric)} for {_lower(n)}" for n, c in _known(record)]
+    others = [
+        f"{score(control.score, record.first_metric)} for {_IN_A_SENTENCE.get(name, baseline_name(name))}"
+        for name, control in known(record)
+    ]
     return f"On the same examples: {_listed(others)}." if others else ""
 
 
 def cut(record: Record) -> str:
     """Return what was frozen, trained and dropped."""
-    thawed, dropped = record.keep - record.freeze, record.blocks - record.keep
-    frozen = f"Of {record.blocks} blocks, {_lowest(record.freeze)} frozen"
-    why = ": they stay as they were pre-trained, and each example crosses them once" if record.freeze else ""
-    trained = f"{_count(thawed, 'block')} and the head (`{record.head}`) were trained on your examples"
-    if not thawed:
-        trained = f"Only the head (`{record.head}`) was trained on your examples"
-    dropped = f" The upper {_count(dropped, 'block')} dropped." if dropped else ""
-    dropped = dropped.replace("block dropped", "block is dropped").replace("blocks dropped", "blocks are dropped")
-    return f"{frozen}{why}. {trained[0].upper()}{trained[1:]}{_share(record)}.{dropped}"
+    sentences = [f"Of {record.blocks} blocks, {_lowest(record.freeze)} frozen."]
+    if record.freeze:
+        sentences[0] = f"{sentences[0][:-1]}: they stay as they were pre-trained, and each example crosses them once."
+    thawed = record.keep - record.freeze
+    trained = f"{_blocks(thawed)} above and the head" if thawed else "Only the head"
+    sentences.append(f"{trained} (`{record.head}`) learnt from your examples{_share(record)}.")
+    if record.keep < record.blocks:
+        sentences.append(f"The head reads after block {record.keep}; what lies above it was dropped.")
+    return " ".join(sentences)
 
 
 def engine(record: Record) -> str:
@@ -70,8 +80,11 @@ def engine(record: Record) -> str:
     ran = f"The frozen part ran in {record.engine} ({record.numerics})."
     if not record.compared or not math.isfinite(record.max_abs_difference):
         return f"{ran} The difference to the uncut float32 network was not measured."
-    difference = f"by at most {record.max_abs_difference:.2g}" if record.max_abs_difference else "by nothing at all"
-    return f"{ran} On {record.compared} of your examples its logits differ from those of the uncut float32 network {difference}."
+    difference = f"at most {record.max_abs_difference:.2g}" if record.max_abs_difference else "nothing at all"
+    return (
+        f"{ran} On {record.compared} of your examples the logits differ from those of the uncut float32 network "
+        f"by {difference}."
+    )
 
 
 def saved(record: Record) -> str:
@@ -98,6 +111,12 @@ def test_control(record: Record) -> Control | None:
     ends = [find(record.metrics or {}, f"{record.first_metric}_ci_{end}") for end in ("low", "high")]
     low, high = (value if end is None else end for end in ends)
     return Control(value, low, high, seconds=record.seconds.get("total", 0.0))
+
+
+def known(record: Record) -> list[tuple[str, Control]]:
+    """Return the baselines that were measured, the best first."""
+    measured = [(name, control) for name, control in record.baselines.items() if control is not None]
+    return sorted(measured, key=lambda item: -item[1].score)
 
 
 def metric_name(name: str) -> str:
@@ -182,9 +201,9 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def hub_id(record: Record) -> str | None:
-    """Return the backbone's id on a model hub, where it has the form of one and is no folder of this machine."""
-    name = str(record.backbone_facts.get("hub_id") or "")
-    return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else None
+    """Return the backbone's id on the model hub, where it has the form of one and is no folder of this machine."""
+    is_id = re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", record.backbone) and not Path(record.backbone).exists()
+    return record.backbone if is_id else None
 
 
 def _examples(record: Record) -> str:
@@ -204,28 +223,12 @@ def _range(record: Record) -> str:
     return f"(95{NO_BREAK}% interval {interval(control, record.first_metric)})" if control else ""
 
 
-def _known(record: Record) -> list[tuple[str, Control]]:
-    known = [(name, control) for name, control in record.baselines.items() if control is not None]
-    return sorted(known, key=lambda item: -item[1].score)
-
-
-def _lower(name: str) -> str:
-    articles = {
-        "majority": "always naming the most frequent class",
-        "simple": "a simple model without pre-training",
-        "linear_probe": "a linear probe of the backbone",
-        "from_scratch": "the same network from scratch in equal time",
-        "from_scratch_converged": "the same network from scratch until it stopped improving",
-    }
-    return articles.get(name, baseline_name(name))
-
-
 def _listed(parts: list[str]) -> str:
     return " and ".join(([", ".join(parts[:-1])] if parts[1:] else []) + parts[-1:])
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _blocks(number: int) -> str:
+    return f"{number} block{'' if number == 1 else 's'}"
 
 
 def _lowest(number: int) -> str:

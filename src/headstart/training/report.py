@@ -1,0 +1,128 @@
+"""The report of a run: one HTML file that shows what was measured and needs nothing but a browser."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+
+from headstart.durable import write_durably
+from headstart.training import figures, showcase, wording
+from headstart.training.record import Record
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+FILE_NAME = "report.html"
+MATRIX_CLASSES = 20
+PAIRS = 20
+ROWS = 100
+
+
+def write_report(record: Record, folder: Path) -> Path:
+    """Write `report.html` into `folder` and return its path.
+
+    The same record and the same media give the same bytes. Pictures and recordings that are gone by now are left
+    out. Whatever the data, the file stays below 5 MB: thumbnails, short clips, and at most 100 rows a table.
+
+    Raises:
+        NoSpace, MachineError: the file cannot be written; nothing is left behind.
+    """
+    path = folder / FILE_NAME
+    write_durably(path, render(record).encode("utf-8", "replace"))
+    return path
+
+
+def render(record: Record) -> str:
+    """Return the report as HTML; every text of the user's is escaped."""
+    return _template().render(
+        record=record,
+        plural=wording.PLURALS[record.kind],
+        source=wording.without_folders(str(record.data.get("source", ""))),
+        own=wording.test_control(record),
+        baselines=wording.known(record),
+        figures=figures,
+        strip=strip(record),
+        per_class=sorted(record.per_class, key=lambda row: row["f1"])[:ROWS]
+        if len(record.per_class) > ROWS
+        else record.per_class,
+        matrix=matrix(record) if len(record.labels) <= MATRIX_CLASSES else None,
+        pairs=pairs(record),
+        mistakes=showcase.mistakes(record),
+        right=showcase.right(record),
+        counts=counts(record),
+        recipe=recipe_toml(record),
+        facts=facts(record),
+        rows=ROWS,
+    )
+
+
+def strip(record: Record) -> list[tuple[str, str]]:
+    """Return the network from the input up: pairs of what happened to a part (a CSS class) and its name."""
+    blocks = [
+        ("frozen" if block <= record.freeze else "thawed" if block <= record.keep else "dropped", str(block))
+        for block in range(1, record.blocks + 1)
+    ]
+    return [*blocks[: record.keep], ("head", "head"), *blocks[record.keep :]]
+
+
+def matrix(record: Record) -> list[tuple[str, int, list[tuple[int, float, bool]]]]:
+    """Return the confusion matrix by rows: label, examples, and of each cell count, share of the row, whether right."""
+    rows = []
+    for true, (label, row) in enumerate(zip(record.labels, record.confusion, strict=False)):
+        total = sum(row)
+        cells = [(count, count / max(total, 1), true == predicted) for predicted, count in enumerate(row)]
+        rows.append((label, total, cells))
+    return rows
+
+
+def pairs(record: Record) -> list[tuple[str, str, int, int]]:
+    """Return the most frequent confusions: true class, predicted class, how often, of how many."""
+    found = [
+        (record.labels[true], record.labels[predicted], count, sum(row))
+        for true, row in enumerate(record.confusion)
+        for predicted, count in enumerate(row)
+        if count and true != predicted
+    ]
+    return sorted(found, key=lambda pair: (-pair[2], -pair[2] / pair[3]))[:PAIRS]
+
+
+def counts(record: Record) -> list[tuple[str, list[int]]]:
+    """Return examples by class and split, as rows in the order of `record.counts`."""
+    classes = dict.fromkeys(label for split in record.counts.values() for label in split)
+    return [(label, [split.get(label, 0) for split in record.counts.values()]) for label in classes]
+
+
+def recipe_toml(record: Record) -> str:
+    """Return the recipe as it can be given to `fit` again, without the folders of this machine."""
+    settings = {
+        name: wording.without_folders(value) if isinstance(value, str) else value
+        for name, value in record.recipe.items()
+        if value is not None
+    }
+    return tomli_w.dumps(settings)
+
+
+def facts(record: Record) -> list[tuple[str, str]]:
+    """Return what else decides the numbers: data, weights and environment, as rows."""
+    data = {name: value for name, value in record.data.items() if name != "notes"}
+    parts = {"data": data, "backbone": record.backbone_facts, "environment": record.environment}
+    return list(wording.flattened(parts))[:ROWS]
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(_filters())
+    return environment.from_string(files(__package__).joinpath("report.html.jinja").read_text(encoding="utf-8"))
+
+
+def _filters() -> dict[str, Any]:
+    names = ("score", "interval", "percent", "duration", "excerpt", "baseline_name", "metric_name")
+    sentences = ("headline", "comparison", "cut", "engine", "saved")
+    return {name: getattr(wording, name) for name in names + sentences} | {"seconds_name": wording.SECONDS.get}
