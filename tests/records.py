@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from headstart.training.record import Control, Judged, Record
+from headstart.record import Control, Judged, Record
 
 LABELS = {
     "image": ("daisy", "dandelion", "rose", "sunflower", "tulip"),
@@ -23,14 +23,14 @@ SENTENCES = (
 
 
 def sample_record(kind: str = "image", **changes: Any) -> Record:
-    """Return a record of a plausible run on `image`, `text` or `audio` data, with some of its fields changed."""
+    """Return a record of a plausible run on `image`, `text` or `audio` data, with some fields changed."""
     labels = LABELS[kind]
     backbone, blocks = BACKBONES[kind]
     counts = _confusion(len(labels))
     record = Record(
         task=f"{kind}-classification",
         kind=kind,
-        first_metric="accuracy",
+        first_metric="eval_accuracy",
         backbone=backbone,
         blocks=blocks,
         keep=blocks - 1,
@@ -49,7 +49,7 @@ def sample_record(kind: str = "image", **changes: Any) -> Record:
         counts={
             split: dict.fromkeys(labels, n) for split, n in (("train", 50), ("validation", 10), ("test", 32))
         },
-        skipped=[{"name": f"{labels[0]}/broken.jpg", "reason": "is truncated"}],
+        skipped=[{"name": f"{labels[0]}/broken.jpg", "error": "is truncated"}],
         shortened=3 if kind == "text" else 0,
         seconds={"prepare": 1.9, "frozen_pass": 14.2, "train": 21.7, "evaluate": 2.4, "total": 68.0},
         cache={"hits": 0, "computed": 460, "bytes": 86_507_520},
@@ -58,7 +58,12 @@ def sample_record(kind: str = "image", **changes: Any) -> Record:
         numerics="float32",
         max_abs_difference=0.00031,
         compared=16,
-        recipe={"task": f"{kind}-classification", "backbone": backbone, "keep": blocks - 1, "freeze": blocks - 3}
+        recipe={
+            "task": f"{kind}-classification",
+            "backbone": backbone,
+            "keep": blocks - 1,
+            "freeze": blocks - 3,
+        }
         | {"head": "mean", "epochs": 10, "learning_rate": 1e-3, "cache": True, "seed": 0},
         data={
             "source": f"/home/someone/{kind}s",
@@ -117,7 +122,14 @@ def _baselines(classes: int) -> dict[str, Control | None]:
             0.81, 0.74, 0.86, 9.6, 1, 0.99, True, "Logistic regression on the features after the last block."
         ),
         "from_scratch": Control(
-            0.39, 0.32, 0.47, 36.0, 4, 0.44, False, "The same network with random weights, given the same seconds."
+            0.39,
+            0.32,
+            0.47,
+            36.0,
+            4.25,
+            0.44,
+            False,
+            "The same network with random weights, given the same seconds.",
         ),
         "from_scratch_converged": Control(
             0.55, 0.47, 0.62, 180.0, 21, 0.97, False, "The same, with the best of three learning rates."
@@ -131,14 +143,25 @@ def _history() -> list[dict[str, Any]]:
         for number, loss in enumerate((1.3, 0.8, 0.5, 0.3, 0.1), start=1)
     ]
     losses = (None, 0.52, 0.33, 0.21, 0.14, 0.09, 0.06)
-    validation = ((0.62, 0.8), (0.45, 0.84), (0.37, 0.88), (0.31, 0.9), (0.33, 0.9), (0.36, 0.88), (0.4, 0.88))
+    validation = (
+        (0.62, 0.8),
+        (0.45, 0.84),
+        (0.37, 0.88),
+        (0.31, 0.9),
+        (0.33, 0.9),
+        (0.36, 0.88),
+        (0.4, 0.88),
+    )
     thawed = [
-        _epoch("thawed", number, loss, *validation[number], number <= 3) for number, loss in enumerate(losses)
+        _epoch("thawed", float(number), loss, *validation[number], number <= 3)
+        for number, loss in enumerate(losses)
     ]
     return head + thawed
 
 
-def _epoch(stage: str, epoch: int, train_loss: float | None, loss: float, accuracy: float, best: bool) -> dict:
+def _epoch(
+    stage: str, epoch: float, train_loss: float | None, loss: float, accuracy: float, best: bool
+) -> dict:
     return {
         "stage": stage,
         "epoch": epoch,
@@ -167,6 +190,8 @@ def _judged(kind: str, labels: tuple[str, ...], counts: np.ndarray) -> list[Judg
             text = SENTENCES[(true + number) % len(SENTENCES)]
             score = 0.98 - 0.02 * number - 0.03 * (true + predicted) / len(labels)
             judged.append(
-                Judged(name, text if kind == "text" else f"/gone/{name}", labels[true], labels[predicted], score)
+                Judged(
+                    name, text if kind == "text" else f"/gone/{name}", labels[true], labels[predicted], score
+                )
             )
     return judged

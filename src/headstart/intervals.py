@@ -45,8 +45,8 @@ def bootstrap(
     """Return the percentile bootstrap interval of `score(*arrays)`.
 
     Args:
-        score: takes arrays [M, ...] of resampled examples, returns a number; where it is not finite (a resample
-            without one of the classes, say) that resample is left out.
+        score: takes arrays [M, ...] of resampled examples and returns a number; where it is not finite (in a
+            resample without one of the classes, say) that resample is left out.
         arrays: each [N, ...], in the same order of examples.
         groups: [N], a name for each example; whole groups are drawn, because examples of one group are alike.
 

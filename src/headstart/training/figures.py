@@ -1,4 +1,4 @@
-"""The report's figures as SVG that lives inside a page: in its colours, light or dark, and in its typeface."""
+"""The report's figures as SVG that lives in a page: in its colours, light or dark, and in its typeface."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
+from headstart.record import Control, Record
 from headstart.training import wording
-from headstart.training.record import Control, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ _COLOURS = {
     ACCENT: "var(--accent)",
     WARM: "var(--warm)",
 }
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "headstart",
     "text.parse_math": False,
@@ -40,7 +40,7 @@ _STYLE = {
     "ytick.color": MUTED,
     "axes.unicode_minus": False,
 }
-_WIDTH_INCHES = 6.2
+_WIDTH_INCHES = 5.5
 
 
 def scores(record: Record) -> Markup:
@@ -92,7 +92,7 @@ def learning(record: Record) -> Markup:
             if chosen is not None:
                 axes.axvline(chosen["epoch"], color=WARM, linewidth=1.2, linestyle=(0, (4, 3)))
         if wording.in_percent(metric):
-            below.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+            below.yaxis.set_major_formatter(_as_percent)
         below.set_xlabel("Epoch" if thawed(record) else "Fit of the head, from loose to close")
         return _svg(figure, "learning", "Learning curve", _told_learning(record, runs, chosen))
 
@@ -106,12 +106,14 @@ def depths(record: Record) -> Markup:
         figure, axes = _figure(2.6)
         for row in rows:
             control = Control(row["score"], row["ci_low"], row["ci_high"])
-            _interval(axes, control, row["keep"], WARM if row["keep"] == record.keep else ACCENT, upright=True)
+            _interval(
+                axes, control, row["keep"], WARM if row["keep"] == record.keep else ACCENT, upright=True
+            )
         axes.grid(axis="y", color=LINE, linewidth=0.6)
         axes.set_axisbelow(True)
         _whole_ticks(axes)
         if wording.in_percent(record.first_metric):
-            axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+            axes.yaxis.set_major_formatter(_as_percent)
         axes.set_xlabel("Blocks below the head")
         axes.set_ylabel(wording.metric_name(record.first_metric).capitalize())
         told = [f"{row['keep']} blocks: {wording.score(row['score'], record.first_metric)}" for row in rows]
@@ -137,7 +139,9 @@ def epochs_of(record: Record) -> list[list[dict[str, Any]]]:
 
 def chosen_epoch(record: Record) -> dict[str, Any] | None:
     """Return the epoch with the lowest validation loss, whose weights were kept."""
-    measured = [e for run in epochs_of(record) for e in run if wording.find(e["validation"], "loss") is not None]
+    measured = [
+        e for run in epochs_of(record) for e in run if wording.find(e["validation"], "eval_loss") is not None
+    ]
     return min(measured, key=lambda entry: entry["validation"]["eval_loss"], default=None)
 
 
@@ -162,8 +166,8 @@ def _interval(axes: Axes, control: Control, place: float, colour: str, *, uprigh
     """Draw a dot with its interval, lying at height `place` or standing at `place` along the axis."""
     ends, centre, dot = (control.ci_low, control.ci_high), (place, place), ([control.score], [place])
     line = (centre, ends) if upright else (ends, centre)
-    axes.plot(*line, color=colour, linewidth=2, solid_capstyle="round")
-    axes.plot(*(reversed(dot) if upright else dot), "o", color=colour, markersize=6.5)
+    axes.plot(*line, color=colour, linewidth=2, solid_capstyle="round", clip_on=False)
+    axes.plot(*(reversed(dot) if upright else dot), "o", color=colour, markersize=6.5, clip_on=False)
 
 
 def _beside(axes: Axes, place: float, text: str, *, bold: bool) -> None:
@@ -176,12 +180,18 @@ def _beside(axes: Axes, place: float, text: str, *, bold: bool) -> None:
 def _score_axis(axis: Any, set_limits: Any, metric: str) -> None:
     if wording.in_percent(metric):
         set_limits(0, 1.02)
-        axis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+        axis.set_major_formatter(_as_percent)
 
 
-def _line(axes: Axes, epochs: Sequence[int], values: Iterable[float | None], colour: str) -> None:
-    points = [value if _finite(value) else math.nan for value in values]
-    axes.plot(epochs, points, color=colour, linewidth=1.6, marker="o" if len(points) <= 40 else "", markersize=4)
+def _as_percent(value: float, _: Any) -> str:
+    return f"{100 * value:.4g} %"
+
+
+def _line(axes: Axes, epochs: Sequence[float], values: Iterable[float | None], colour: str) -> None:
+    points = [math.nan if value is None else value for value in values]
+    axes.plot(
+        epochs, points, color=colour, linewidth=1.6, marker="o" if len(points) <= 40 else "", markersize=4
+    )
 
 
 def _whole_ticks(axes: Axes) -> None:
@@ -198,13 +208,14 @@ def _told(control: Control, metric: str) -> str:
     return f"{wording.score(control.score, metric)}, interval {wording.interval(control, metric)}"
 
 
-def _told_learning(
-    record: Record, runs: list[list[dict[str, Any]]], chosen: dict[str, Any] | None
-) -> str:
-    first, last = runs[0][0], runs[0][-1]
-    ends = [wording.score(wording.find(e["validation"], record.first_metric), record.first_metric) for e in (first, last)]
-    told = f"{wording.metric_name(record.first_metric).capitalize()} on validation goes from {ends[0]} to {ends[1]}."
-    return told if chosen is None else f"{told} The one chosen is number {chosen['epoch']}."
+def _told_learning(record: Record, runs: list[list[dict[str, Any]]], chosen: dict[str, Any] | None) -> str:
+    metric = record.first_metric
+    start, end = (
+        wording.score(wording.find(entry["validation"], metric), metric)
+        for entry in (runs[0][0], runs[0][-1])
+    )
+    told = f"{wording.metric_name(metric).capitalize()} on validation goes from {start} to {end}."
+    return told if chosen is None else f"{told} The one chosen is number {chosen['epoch']:g}."
 
 
 def _svg(figure: Figure, name: str, title: str, description: str) -> Markup:
@@ -215,7 +226,7 @@ def _svg(figure: Figure, name: str, title: str, description: str) -> Markup:
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     drawing = file.getvalue()
-    view, body = re.search(r'viewBox="([^"]+)"[^>]*>(.*)</svg>', drawing, re.DOTALL).groups()
+    _, view, body = re.split(r'viewBox="([^"]+)"[^>]*>', drawing.removesuffix("</svg>\n"), maxsplit=1)
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
     for stand_in, colour in _COLOURS.items():

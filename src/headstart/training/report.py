@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from headstart.durable import write_durably
+from headstart.record import Record
 from headstart.training import figures, showcase, wording
-from headstart.training.record import Record
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -25,8 +25,8 @@ ROWS = 100
 def write_report(record: Record, folder: Path) -> Path:
     """Write `report.html` into `folder` and return its path.
 
-    The same record and the same media give the same bytes. Pictures and recordings that are gone by now are left
-    out. Whatever the data, the file stays below 5 MB: thumbnails, short clips, and at most 100 rows a table.
+    The same record and the same media give the same bytes. Pictures and recordings that are gone by now are
+    left out. Whatever the data, the file stays below 5 MB: thumbnails, short clips, at most 100 rows a table.
 
     Raises:
         NoSpace, MachineError: the file cannot be written; nothing is left behind.
@@ -69,14 +69,12 @@ def strip(record: Record) -> list[tuple[str, str]]:
     return [*blocks[: record.keep], ("head", "head"), *blocks[record.keep :]]
 
 
-def matrix(record: Record) -> list[tuple[str, int, list[tuple[int, float, bool]]]]:
-    """Return the confusion matrix by rows: label, examples, and of each cell count, share of the row, whether right."""
-    rows = []
-    for true, (label, row) in enumerate(zip(record.labels, record.confusion, strict=False)):
-        total = sum(row)
-        cells = [(count, count / max(total, 1), true == predicted) for predicted, count in enumerate(row)]
-        rows.append((label, total, cells))
-    return rows
+def matrix(record: Record) -> list[tuple[str, list[tuple[int, float, bool]]]]:
+    """Return the confusion matrix by rows: label, and of each cell count, share of row, whether right."""
+    return [
+        (label, [(count, count / max(sum(row), 1), true == predicted) for predicted, count in enumerate(row)])
+        for true, (label, row) in enumerate(zip(record.labels, record.confusion, strict=False))
+    ]
 
 
 def pairs(record: Record) -> list[tuple[str, str, int, int]]:
@@ -117,12 +115,18 @@ def facts(record: Record) -> list[tuple[str, str]]:
 def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters.update(_filters())
-    return environment.from_string(files(__package__).joinpath("report.html.jinja").read_text(encoding="utf-8"))
+    return environment.from_string(
+        files(__package__).joinpath("report.html.jinja").read_text(encoding="utf-8")
+    )
 
 
 def _filters() -> dict[str, Any]:
     names = ("score", "interval", "percent", "duration", "excerpt", "baseline_name", "metric_name")
     sentences = ("headline", "comparison", "cut", "engine", "saved")
-    return {name: getattr(wording, name) for name in names + sentences} | {"seconds_name": wording.SECONDS.get}
+    return {name: getattr(wording, name) for name in names + sentences} | {
+        "seconds_name": wording.SECONDS.get
+    }

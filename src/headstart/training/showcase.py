@@ -1,4 +1,4 @@
-"""The test examples that a report shows: small enough to travel inside the page, whatever the user's files are."""
+"""The test examples that a report shows, small enough to travel inside the page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from headstart.data.media import open_audio, open_image
 from headstart.errors import HeadstartError
-from headstart.training.record import Judged, Record
+from headstart.record import Judged, Record
 from headstart.training.wording import excerpt
 
 MISTAKES = 12

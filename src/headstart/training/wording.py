@@ -8,17 +8,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from headstart.training.record import Control, Record
+from headstart.record import Control, Record
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 PLURALS = {"text": "texts", "image": "photos", "audio": "recordings", "video": "videos"}
-METRICS = {"accuracy": "accuracy", "f1_macro": "macro F1", "loss": "loss"}
+METRICS = {"eval_accuracy": "accuracy", "eval_f1_macro": "macro F1", "eval_loss": "loss"}
 BASELINES = {
     "majority": "Most frequent class",
     "simple": "Simple model",
     "linear_probe": "Linear probe",
     "from_scratch": "From scratch, equal time",
-    "from_scratch_converged": "From scratch, converged",
+    "from_scratch_converged": "From scratch, longer",
 }
 _IN_A_SENTENCE = {
     "majority": "always naming the most frequent class",
@@ -27,6 +27,7 @@ _IN_A_SENTENCE = {
     "from_scratch": "the same network trained from scratch in equal time",
     "from_scratch_converged": "the same network trained from scratch until it stopped improving",
 }
+ENGINES = {"torch": "PyTorch", "openvino": "OpenVINO", "onnx": "ONNX Runtime"}
 SECONDS = {
     "prepare": "Reading and preparing",
     "frozen_pass": "Frozen pass",
@@ -34,26 +35,30 @@ SECONDS = {
     "evaluate": "Evaluation",
     "total": "In all",
 }
-_PERCENT_METRICS = {"accuracy"}
+_PERCENT_METRICS = {"eval_accuracy"}
 
 
 def headline(record: Record) -> str:
     """Return the result in one sentence, with its interval."""
     if record.metrics is None:
-        return f"There were no test examples: {record.metrics_missing.rstrip('.') or 'no split was possible'}."
-    return f"On {_examples(record)} it had never seen, the adapted model {_achieves(record)} {_range(record)}."
+        return (
+            f"There were no test examples: {record.metrics_missing.rstrip('.') or 'no split was possible'}."
+        )
+    return (
+        f"On {_examples(record)} it had never seen, the adapted model {_achieves(record)} {_range(record)}."
+    )
 
 
 def comparison(record: Record) -> str:
-    """Return what the baselines reached on the same examples, or what validation said without a test split."""
+    """Return what the baselines reached on the same examples; without a test split, what validation said."""
     if record.metrics is None:
         value = find(record.validation, record.first_metric)
         if value is None:
             return "Nothing is known of how the model does on examples that it was not trained on."
         shown = score(value, record.first_metric)
         return (
-            f"On the validation split its {metric_name(record.first_metric)} is {shown}. That split chose among "
-            "models, so expect less on new examples."
+            f"On the validation split its {metric_name(record.first_metric)} is {shown}. That split chose "
+            "among models, so expect less on new examples."
         )
     others = [
         f"{score(control.score, record.first_metric)} for {_IN_A_SENTENCE.get(name, baseline_name(name))}"
@@ -66,10 +71,12 @@ def cut(record: Record) -> str:
     """Return what was frozen, trained and dropped."""
     sentences = [f"Of {record.blocks} blocks, {_lowest(record.freeze)} frozen."]
     if record.freeze:
-        sentences[0] = f"{sentences[0][:-1]}: they stay as they were pre-trained, and each example crosses them once."
+        sentences[0] = (
+            f"{sentences[0][:-1]}: they stay as they were pre-trained, and each example crosses them once."
+        )
     thawed = record.keep - record.freeze
     trained = f"{_blocks(thawed)} above and the head" if thawed else "Only the head"
-    sentences.append(f"{trained} (`{record.head}`) learnt from your examples{_share(record)}.")
+    sentences.append(f"{trained} ({record.head}) learnt from the training examples{_share(record)}.")
     if record.keep < record.blocks:
         sentences.append(f"The head reads after block {record.keep}; what lies above it was dropped.")
     return " ".join(sentences)
@@ -77,29 +84,29 @@ def cut(record: Record) -> str:
 
 def engine(record: Record) -> str:
     """Return how the frozen part ran and how far that is from the uncut float32 network."""
-    ran = f"The frozen part ran in {record.engine} ({record.numerics})."
+    ran = f"The frozen part ran in {ENGINES.get(record.engine, record.engine)} ({record.numerics})."
     if not record.compared or not math.isfinite(record.max_abs_difference):
         return f"{ran} The difference to the uncut float32 network was not measured."
     difference = f"at most {record.max_abs_difference:.2g}" if record.max_abs_difference else "nothing at all"
     return (
-        f"{ran} On {record.compared} of your examples the logits differ from those of the uncut float32 network "
+        f"{ran} On {record.compared} examples the logits differ from those of the uncut float32 network "
         f"by {difference}."
     )
 
 
 def saved(record: Record) -> str:
     """Return what the cache spared this run."""
-    hits, computed = record.cache.get("hits", 0), record.cache.get("computed", 0)
-    kept = f"The cache holds {size(record.cache.get('bytes', 0))} of features"
+    hits, computed, held = (record.cache.get(key, 0) for key in ("hits", "computed", "bytes"))
+    found = f" {hits:,} examples were found in the cache from earlier runs." if hits else ""
     return (
         f"The frozen blocks ran {computed:,} times, once for each new example, and were spared "
-        f"{record.passes_avoided:,} times. {kept}; {hits:,} examples were found there from earlier runs."
+        f"{record.passes_avoided:,} times. What they gave takes {size(held)} in the cache.{found}"
     )
 
 
 def find(metrics: Mapping[str, float], name: str) -> float | None:
-    """Return the metric called `name` (without `eval_`) where it is a number, else None."""
-    value = metrics.get(f"eval_{name}")
+    """Return the metric called `name`, such as `eval_accuracy`, where it is a number, else None."""
+    value = metrics.get(name)
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -120,7 +127,7 @@ def known(record: Record) -> list[tuple[str, Control]]:
 
 
 def metric_name(name: str) -> str:
-    return METRICS.get(name, name.replace("_", " "))
+    return METRICS.get(name, name.removeprefix("eval_").replace("_", " "))
 
 
 def baseline_name(name: str) -> str:
@@ -175,7 +182,9 @@ def size(count: float) -> str:
 def excerpt(text: Any, limit: int = 80) -> str:
     """Return `text` on one line, at most `limit` characters, without what steers a terminal or a page."""
     line = " ".join(str(text)[: 4 * limit].split())
-    line = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
+    line = "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line
+    )
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
@@ -201,8 +210,10 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def hub_id(record: Record) -> str | None:
-    """Return the backbone's id on the model hub, where it has the form of one and is no folder of this machine."""
-    is_id = re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", record.backbone) and not Path(record.backbone).exists()
+    """Return the backbone's id on the model hub, where it has the form of one and is no local folder."""
+    is_id = (
+        re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", record.backbone) and not Path(record.backbone).exists()
+    )
     return record.backbone if is_id else None
 
 
@@ -213,7 +224,7 @@ def _examples(record: Record) -> str:
 
 def _achieves(record: Record) -> str:
     value = score(find(record.metrics or {}, record.first_metric), record.first_metric)
-    if record.first_metric == "accuracy":
+    if record.first_metric == "eval_accuracy":
         return f"is right {value} of the time"
     return f"reaches a {metric_name(record.first_metric)} of {value}"
 
