@@ -271,3 +271,32 @@ def test_a_table_of_texts_beside_pictures_does_not_hide_them(tmp_path: Path):
     write_photos(tmp_path)
     write_reviews(tmp_path / "notes.csv")
     assert open_dataset(tmp_path).kind == "image"
+
+
+def test_unlabelled_held_out_pictures_are_refused(tmp_path: Path):
+    write_photos(tmp_path / "train")
+    shutil.copytree(tmp_path / "train" / "colour0", tmp_path / "test")
+    with pytest.raises(DataError, match="test` holds 6 pictures, but no folders of classes") as caught:
+        open_dataset(tmp_path)
+    assert "`test/<class>/1.jpg`" in caught.value.hint
+
+
+def test_pictures_beside_the_splits_are_counted(tmp_path: Path):
+    for name in ("train", "test", "more"):
+        write_photos(tmp_path / name, seed=len(name))
+    dataset = open_dataset(tmp_path)
+    assert dataset.labels == ("colour0", "colour1")
+    assert dataset.notes[0] == "12 pictures lie outside the folders of the splits and were left out."
+
+
+def test_folders_that_may_not_be_listed_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_photos(tmp_path, classes=3)
+    listing = Path.iterdir
+
+    def refuse(self: Path):
+        if self.name == "colour2":
+            raise PermissionError(13, "Permission denied")
+        return listing(self)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert open_dataset(tmp_path).labels == ("colour0", "colour1")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headstart.data.dataset import Dataset, open_dataset
 from headstart.errors import DataError, TableError
@@ -67,6 +71,12 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_text(tmp_path: Path):
 def test_whole_documents_fit_in_a_cell(tmp_path: Path):
     long = "word " * 60_000
     assert texts(opened(tmp_path, f"text,label\n{long},good\nshort,bad\n"))[0] == long
+
+
+def test_old_line_ends_and_a_long_first_line(tmp_path: Path):
+    assert texts(opened(tmp_path, ROWS.replace("\n", "\r"))) == ["a fine film", "a dull film"]
+    with pytest.raises(TableError, match="no column `text`"):
+        opened(tmp_path, "x" * 300_000)
 
 
 def test_upper_case_endings_spaces_and_other_alphabets_in_names(tmp_path: Path):
@@ -273,3 +283,20 @@ def test_unreadable_files_are_an_error_of_their_own(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(TableError, match="Permission denied"):
         open_dataset(path)
+
+
+PIECES = st.sampled_from(["text", "label", "split", *',;\t\n\r"{}:[\\\x00éa1'])
+
+
+@given(
+    st.lists(PIECES, max_size=40).map("".join) | st.binary(max_size=200),
+    st.sampled_from(["csv", "tsv", "jsonl"]),
+)
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_are_a_dataset_or_one_documented_error(content: str | bytes, ending: str):
+    data = content.encode() if isinstance(content, str) else content
+    header = b"" if ending == "jsonl" else b"text,label\n".replace(b",", b"\t" if ending == "tsv" else b",")
+    with TemporaryDirectory() as folder, suppress(DataError):
+        path = Path(folder) / f"data.{ending}"
+        path.write_bytes(header * (len(data) % 2) + data)
+        assert len(open_dataset(path).labels) > 1

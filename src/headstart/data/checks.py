@@ -10,7 +10,7 @@ from pathlib import Path
 
 from headstart.data.media import kind_of_file
 from headstart.data.table import is_table, table_suffixes
-from headstart.data.walk import folders, is_folder, walk
+from headstart.data.walk import entries, folders, is_folder, walk
 from headstart.errors import DataError
 from headstart.types import Example, Kind, Skipped
 
@@ -36,7 +36,7 @@ def require_existing(path: Path) -> Path:
         return path
     except (OSError, ValueError):
         pass
-    beside = [entry.name for entry in path.parent.iterdir()] if is_folder(path.parent) else []
+    beside = [entry.name for entry in entries(path.parent)]
     close = difflib.get_close_matches(path.name, beside, n=1)
     hint = (
         f"did you mean `{path.parent / close[0]}`?" if close else "check the path, and the folder you are in"
@@ -69,7 +69,7 @@ def unrecognised(path: Path, kind: Kind | None) -> DataError:
 
 
 def _name_tables(path: Path) -> str:
-    inner = [folder for folder in folders(path) if any(is_table(file) for file in folder.iterdir())]
+    inner = [folder for folder in folders(path) if any(map(is_table, entries(folder)))]
     if inner:
         return f"did you mean `{inner[0]}`?"
     return "give one table, or call the tables train, validation and test"

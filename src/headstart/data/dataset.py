@@ -24,7 +24,7 @@ from headstart.data.inputs import open_inputs
 from headstart.data.split import assign_splits
 from headstart.errors import DataError, HeadstartError, UnreadableFile
 from headstart.registry import plugins
-from headstart.types import SPLITS, Example, Kind, Skipped, Split
+from headstart.types import KINDS, SPLITS, Example, Kind, Skipped, Split
 
 __all__ = ["Dataset", "content_hash", "open_dataset", "open_inputs"]
 
@@ -42,6 +42,7 @@ class Dataset:
         skipped: the inputs that were left out, and why.
         notes: sentences that the user must see.
         source: where the data lie.
+        own_splits: the user made the splits.
         hashes: the content hash of examples by name, as far as it is known already.
     """
 
@@ -51,6 +52,7 @@ class Dataset:
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
     source: Path
+    own_splits: bool = False
     hashes: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def split(self, name: Split) -> tuple[Example, ...]:
@@ -111,6 +113,7 @@ def open_dataset(
     skipped = list(reading.skipped)
     examples, hashes = _hashed(reading.examples, skipped)
     require_classes(source, examples, skipped)
+    own_splits = any(example.split for example in examples)
     examples, split_notes = assign_splits(examples, hashes, seed=seed)
     notes = (*reading.notes, *label_notes(examples), *duplicate_notes(examples, hashes), *split_notes)
     return Dataset(
@@ -120,6 +123,7 @@ def open_dataset(
         skipped=tuple(skipped),
         notes=notes,
         source=source,
+        own_splits=own_splits,
         hashes={example.name: content for example, content in zip(examples, hashes, strict=True)},
     )
 
@@ -152,7 +156,7 @@ class _Reading:
 
     @property
     def kind(self) -> Kind:
-        return next(kind for kind in self.examples[0].inputs)  # type: ignore[return-value]
+        return next(kind for kind in KINDS if kind in self.examples[0].inputs)
 
 
 def _read(path: Path, columns: Columns, kind: Kind | None) -> _Reading:

@@ -13,7 +13,7 @@ from headstart.data.formats.table_folder import split_tables
 from headstart.data.media import SUFFIXES, kind_of_file
 from headstart.data.split import split_named
 from headstart.data.table import examples, is_table, open_table, single_table, unique
-from headstart.data.walk import folders, is_visible, printable, relative_name, walk
+from headstart.data.walk import entries, folders, printable, relative_name, walk
 from headstart.errors import DataError
 from headstart.types import Example, Kind, Skipped, Split
 
@@ -42,12 +42,14 @@ class MediaFolder(Format):
         return unique(self._read(path, columns))
 
     def _read(self, root: Path, columns: Columns) -> Iterator[Example | Skipped | Note]:
-        for split, folder in self._parts(root):
+        parts = self._parts(root)
+        for split, folder in parts:
             metadata = single_table(_metadata(folder), "metadata")
             if metadata is not None:
                 yield from self._listed(root, metadata, columns, split)
             else:
                 yield from self._by_class(root, folder, split)
+        yield from self._outside(root, [folder for _, folder in parts])
         yield from self._ignored(root)
 
     def _is_media(self, path: Path) -> bool:
@@ -58,14 +60,16 @@ class MediaFolder(Format):
         named = [(split, folder) for folder in folders(root) if (split := split_named(folder.name))]
         if _metadata(root) or not named:
             return [(None, root)]
-        direct = [
-            f for _, f in named if any(self._is_media(path) for path in f.iterdir()) and not _metadata(f)
-        ]
-        if direct:
-            # Pictures directly in `train` and `test`: classes that are called so, or forgotten classes.
-            return [(None, root)]
+        # Files directly in `train`: a class that is called so, or classes were forgotten. One name of a split
+        # among other folders: a class as well.
+        flat = any(split == "train" and self._is_flat(folder) for split, folder in named)
         others = len(folders(root)) > len(named)
-        return [(None, root)] if others and len({split for split, _ in named}) == 1 else named
+        if flat or (others and len({split for split, _ in named}) == 1):
+            return [(None, root)]
+        return list(named)
+
+    def _is_flat(self, folder: Path) -> bool:
+        return not _metadata(folder) and any(map(self._is_media, entries(folder)))
 
     def _listed(
         self, root: Path, metadata: Path, columns: Columns, split: Split | None
@@ -100,14 +104,14 @@ class MediaFolder(Format):
         """Raise where the folder given is one too high or too low, or has no classes."""
         layout = LAYOUT.format(root=folder.name, ending=self.ending)
         if not classes and files:
-            if _sees_classes(self, folder.resolve().parent):
+            if folder == root and self._sees_classes(folder.resolve().parent):
                 layout = (
                     f"is it a class itself? Then give the folder above it, `{folder.parent}`; else {layout}"
                 )
             raise DataError(f"`{folder}` holds {len(files)} {self.noun}s, but no folders of classes", layout)
         if len(classes) == 1:
             only = folder / next(iter(classes))
-            if _sees_classes(self, only):
+            if self._sees_classes(only):
                 inner = ", ".join(f"`{printable(f.name)}`" for f in folders(only)[:5])
                 raise DataError(
                     f"`{folder}` has one class, `{only.name}`", f"did you mean `{only}`? It has {inner}"
@@ -117,6 +121,17 @@ class MediaFolder(Format):
                 f"`{root}` has folders of splits, but no folders of classes in them",
                 LAYOUT.format(root=f"{root.name}/train", ending=self.ending),
             )
+
+    def _sees_classes(self, folder: Path) -> bool:
+        """Say whether at least two folders in `folder` hold media."""
+        return sum(any(map(self._is_media, walk(inner))) for inner in folders(folder)[:20]) > 1
+
+    def _outside(self, root: Path, parts: list[Path]) -> Iterator[Note]:
+        """Count the media beside the folders of the splits."""
+        left_out = sum(map(self._is_media, walk(root)))
+        left_out -= sum(self._is_media(path) for folder in parts for path in walk(folder))
+        if left_out > 0:
+            yield Note(f"{left_out} {self.noun}s lie outside the folders of the splits and were left out.")
 
     def _ignored(self, root: Path) -> Iterator[Note]:
         """Count the files of other kinds, when they are many."""
@@ -138,11 +153,7 @@ class _File:
 
 def _metadata(folder: Path) -> list[Path]:
     """Return the metadata tables in `folder`."""
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.stem.lower() == "metadata" and is_visible(path) and is_table(path)
-    ]
+    return [path for path in entries(folder) if path.stem.lower() == "metadata" and is_table(path)]
 
 
 def _split_by_name(
@@ -158,11 +169,6 @@ def _split_by_name(
 def _first_folder(name: str) -> Split | None:
     folder, slash, _ = name.partition("/")
     return split_named(folder) if slash else None
-
-
-def _sees_classes(format: MediaFolder, folder: Path) -> bool:
-    """Say whether at least two folders in `folder` hold media."""
-    return sum(any(map(format._is_media, walk(inner))) for inner in folders(folder)[:20]) > 1
 
 
 def _endings(kind: Kind) -> str:

@@ -160,11 +160,11 @@ def _units(
     members = defaultdict(list)
     for index in indices:
         members[find(f"content {hashes[index]}")].append(index)
-    for group in members.values():
+    for joined in members.values():
         # By content, not by name: renaming files or adding rows above moves no example.
-        key = min(_group_key(examples[index], hashes[index]) for index in group)
+        key = min(_group_key(examples[index], hashes[index]) for index in joined)
         rank = xxhash.xxh3_128_hexdigest(f"{seed} {key}".encode())
-        yield Unit(rank, tuple(group), Counter(examples[index].target for index in group))
+        yield Unit(rank, tuple(joined), Counter(examples[index].target for index in joined))
 
 
 def _group_key(example: Example, content: str) -> str:
@@ -203,7 +203,7 @@ def _own_split_notes(
     return notes
 
 
-def _classes(examples: Sequence[Example], splits: Sequence[Split], within: Collection[Split]) -> set[str]:
+def _classes(examples: Sequence[Example], splits: Sequence[Split], within: Collection[str]) -> set[str]:
     return {example.target for example, split in zip(examples, splits, strict=True) if split in within}
 
 

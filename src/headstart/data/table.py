@@ -184,13 +184,14 @@ class _Rows:
 
     def example(self, number: int, cells: Mapping[str, object]) -> Example | Skipped:
         value = cell(cells, self.column)
-        name, source = f"{self.prefix}row {number}", value
+        name = f"{self.prefix}row {number}"
         if not value.strip():
             return Skipped(name, f"has nothing in column `{self.column}`")
+        source: str | Path | None = value
         if self.kind != "text":
             name, source = self._file_name(value.strip()), _locate(self.table.path.parent, value.strip())
-            if source is None:
-                return Skipped(name, "does not exist")
+        if source is None:
+            return Skipped(name, "does not exist")
         label = cell(cells, self.columns.label).strip() if self.columns.label else None
         if label == "":
             return Skipped(name, "has no label")
@@ -240,7 +241,7 @@ def _require(table: Table, column: str, option: str) -> None:
         return
     raise TableError(
         f"`{table.path}` has no column `{column}`: its columns are {_list(table.columns)}",
-        f"{nearest(column, table.columns)} Name the column with {option}; the first line must be a header",
+        f"name the column with {option}: {nearest(column, table.columns)}",
     )
 
 

@@ -21,15 +21,12 @@ def walk(folder: Path) -> Iterator[Path]:
 def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
     try:
         status = folder.stat()
-        entries = sorted(folder.iterdir(), key=lambda path: path.name)
     except OSError:
         return
     identity = (status.st_dev, status.st_ino)
     if identity in above:
         return
-    for entry in entries:
-        if not is_visible(entry):
-            continue
+    for entry in entries(folder):
         if is_folder(entry):
             yield from _walk(entry, above | {identity})
         elif is_file(entry):
@@ -38,13 +35,18 @@ def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
 
 def folders(folder: Path) -> list[Path]:
     """Return the visible folders directly inside `folder`, sorted by name."""
+    return [entry for entry in entries(folder) if is_folder(entry)]
+
+
+def entries(folder: Path) -> list[Path]:
+    """Return what is visible directly inside `folder`, sorted by name; nothing where it may not be listed."""
     try:
-        return sorted(entry for entry in folder.iterdir() if is_visible(entry) and is_folder(entry))
+        return sorted(filter(_is_visible, folder.iterdir()))
     except OSError:
         return []
 
 
-def is_visible(path: Path) -> bool:
+def _is_visible(path: Path) -> bool:
     return not path.name.startswith(".") and path.name.lower() not in SYSTEM_NAMES
 
 

@@ -16,6 +16,7 @@ from headstart.types import Skipped
 
 DELIMITERS = (",", ";", "\t", "|")
 MAX_CELL_CHARACTERS = 16 * 1024 * 1024
+MAX_HEADER_CHARACTERS = 64 * 1024
 
 
 class Csv(TableFormat):
@@ -49,16 +50,13 @@ def _refuse_repeated(path: Path, header: tuple[str, ...]) -> None:
 def _records(path: Path, text: str) -> list[list[str]]:
     """Split a text into records of cells; blank lines are no records."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text)
-    if delimiter == "\t" and _quotes_are_text(path, text):
-        return _parse(path, text, delimiter, quoting=csv.QUOTE_NONE)
-    return _parse(path, text, delimiter)
+    return _parse(path, text, delimiter, quoted=delimiter != "\t" or not _quotes_are_text(path, text))
 
 
 def _delimiter(text: str) -> str:
     """Return the delimiter that cuts the header into most cells."""
-    header = text.lstrip().partition("\n")[0]
-    cells = {mark: len(next(csv.reader([header], delimiter=mark), [])) for mark in DELIMITERS}
-    return max(DELIMITERS, key=lambda mark: cells[mark])
+    header = text.lstrip()[:MAX_HEADER_CHARACTERS].splitlines()[0]
+    return max(DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark))))
 
 
 def _quotes_are_text(path: Path, text: str) -> bool:
@@ -75,12 +73,15 @@ def _quotes_are_text(path: Path, text: str) -> bool:
         return True
 
 
-def _parse(path: Path, text: str, delimiter: str, *, quoting: int = csv.QUOTE_MINIMAL) -> list[list[str]]:
+def _parse(path: Path, text: str, delimiter: str, *, quoted: bool = True) -> list[list[str]]:
     # Strict parsing is the only way to notice a quote that is never closed, but it refuses `"a"b` as well.
     for strict in (True, False):
-        source = io.StringIO(text, newline="")
         reader = csv.reader(
-            source, delimiter=delimiter, quoting=quoting, strict=strict, skipinitialspace=True
+            io.StringIO(text, newline=""),
+            delimiter=delimiter,
+            quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+            strict=strict,
+            skipinitialspace=True,
         )
         records: list[list[str]] = []
         line = 1
@@ -92,15 +93,15 @@ def _parse(path: Path, text: str, delimiter: str, *, quoting: int = csv.QUOTE_MI
                         records.append(record)
             return records
         except csv.Error as error:
-            if "unexpected end of data" in str(error):
-                raise TableError(
-                    f"`{path}` opens a quote in line {line} and never closes it", "close it"
-                ) from None
-            if not strict or "field larger" in str(error):
-                raise TableError(
-                    f"`{path}` cannot be read in line {line}: {error}", "repair that line"
-                ) from None
+            if not strict or "expected after" not in str(error):
+                raise _broken(path, line, error) from None
     return []
+
+
+def _broken(path: Path, line: int, error: csv.Error) -> TableError:
+    if "unexpected end of data" in str(error):
+        return TableError(f"`{path}` opens a quote in line {line} and never closes it", "close it")
+    return TableError(f"`{path}` cannot be read in line {line}: {error}", "repair that line")
 
 
 @contextmanager

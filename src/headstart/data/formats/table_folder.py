@@ -9,7 +9,7 @@ from typing import ClassVar
 from headstart.data.formats.contract import Columns, Format, Note
 from headstart.data.split import split_named
 from headstart.data.table import examples, is_table, open_table, single_table, unique
-from headstart.data.walk import is_folder, is_visible
+from headstart.data.walk import entries
 from headstart.types import SPLITS, Example, Kind, Skipped, Split
 
 
@@ -36,11 +36,9 @@ class TableFolder(Format):
 def split_tables(folder: Path) -> dict[Split, list[Path]]:
     """Return the tables in `folder` whose names are those of splits."""
     found: dict[Split, list[Path]] = {}
-    if not is_folder(folder):
-        return found
-    for path in sorted(folder.iterdir()):
+    for path in entries(folder):
         split = split_named(path.stem)
-        if split and is_visible(path) and is_table(path):
+        if split and is_table(path):
             found.setdefault(split, []).append(path)
     return found
 
