@@ -200,7 +200,7 @@ def test_root_updates_the_package_lists_once(monkeypatch, tmp_path: Path) -> Non
 
 def test_a_newer_distribution_names_both_versions(monkeypatch, tmp_path: Path) -> None:
     dest = fake_client(monkeypatch, tmp_path, "apt-get", "echo x > toy-data_1%3a2.0-1_all.deb")
-    with pytest.raises(DataError, match=r"1:2\.0-1; the catalogue has checked 1\.0-1"):
+    with pytest.raises(DataError, match=r"1:2\.0-1; the catalogue checked 1\.0-1"):
         clients.fetch(APT, dest, asset="photos")
 
 

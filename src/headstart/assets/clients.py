@@ -54,7 +54,7 @@ def check(source: Source, file: Path) -> None:
     version = _version(file.name)
     if version != source.version:
         raise DataError(
-            f"{source.client} brings `{source.package}` {version}; the catalogue has checked {source.version}",
+            f"{source.client} brings `{source.package}` {version}; the catalogue checked {source.version}",
             f"install from a release that has {source.version}, or do without this asset",
         )
     raise DataError(

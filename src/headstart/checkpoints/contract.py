@@ -67,11 +67,16 @@ def reading(path: Path) -> Iterator[None]:
         raise CheckpointError(f"`{path}` is damaged: {cause}", _HINT) from error
 
 
+def files_of(path: Path, *suffixes: str) -> list[Path]:
+    """Return `path` itself, or the files in it, as far as they end in one of `suffixes`."""
+    return sorted(file for file in ([path] if path.is_file() else path.glob("*")) if file.suffix in suffixes)
+
+
 def only_file(path: Path, *suffixes: str) -> Path:
     """Return `path` itself if it is a file, else the one file in it that ends in one of `suffixes`."""
     if path.is_file():
         return path
-    found = sorted(file for file in path.glob("*") if file.suffix in suffixes)
+    found = files_of(path, *suffixes)
     if len(found) != 1:
         raise CheckpointError(
             f"`{path}` holds {len(found)} files that end in {' or '.join(suffixes)}",

@@ -1,0 +1,236 @@
+"""The encoder of Whisper (Radford et al. 2022, arXiv:2212.04356).
+
+Blocks: convolutions and positions, one for each layer, the final LayerNorm. The network reads a window of
+fixed length, 30 seconds as trained; `shorten` makes it shorter, so that a command of one second does not cost
+thirty.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from headstart.assets import cache_folder
+from headstart.backbones.contract import Backbone, Block, Family, Features, StockForm, load_network
+from headstart.checkpoints.contract import Checkpoint, files_of
+from headstart.checkpoints.conversion import convert_once, float32
+from headstart.errors import ModelError
+from headstart.preprocess.audio import AudioPreprocess
+from headstart.types import Spec
+
+POSITIONS_A_SECOND = 50
+HEAD_WIDTH = 64
+
+_ENGLISH_VOCABULARY = 51864
+
+
+class Whisper(Family):
+    name = "whisper"
+    kind = "audio"
+    model_types = ("whisper",)
+    prefix = "encoder"
+    head = "mean"
+    final_norm = "layer_norm"
+    inputs = {"input_features": Spec("input", 80)}
+
+    def build(self, config: Any) -> nn.Module:
+        return _encoder_class()(config)
+
+    def open(self, folder: Path, config: Any) -> nn.Module:
+        # The encoder's weights are `model.encoder.*` in a whole Whisper, `encoder.*` in a classifier.
+        return load_network(_encoder_class(), folder, config, key_mapping={r"^(model\.)?encoder\.": ""})
+
+    def blocks(self, network: nn.Module) -> list[Block]:
+        width = network.config.d_model
+        stream = {"hidden_states": Spec("sequence", width, normalised=False)}
+        last = {"hidden_states": Spec("sequence", width)}
+        inputs = nn.ModuleDict(
+            {name: network.get_submodule(name) for name in ("conv1", "conv2", "embed_positions")}
+        )
+        return [
+            Block("convolutions", inputs, _convolve, reads=("input_features",), writes=stream),
+            *(
+                Block(f"layer.{place}", layer, _layer, reads=("hidden_states",), writes=stream)
+                for place, layer in enumerate(network.layers)
+            ),
+            Block("layer_norm", network.layer_norm, _norm, reads=("hidden_states",), writes=last),
+        ]
+
+    def truncate(self, network: nn.Module, keep: int) -> None:
+        layers = min(keep - 1, len(network.layers))
+        network.layers = network.layers[:layers]
+        network.config.encoder_layers = network.config.num_hidden_layers = layers
+
+    def preprocess(self, folder: Path, config: Any) -> AudioPreprocess:
+        return AudioPreprocess(
+            window_seconds=config.max_source_positions // POSITIONS_A_SECOND, mel_bins=config.num_mel_bins
+        )
+
+    def stock_form(self, head: str, task: str) -> StockForm | None:
+        """WhisperForAudioClassification reads the mean of a projection: ours is the identity."""
+        if (head, task) != ("mean", "audio-classification"):
+            return None
+        return StockForm(_stock_class, {"linear": "classifier"}, prepare=_identity_projection)
+
+    def convert(self, folder: Path) -> Path | None:
+        """Read the `model.bin` of a Whisper in CTranslate2's format."""
+        weights = [file for file in files_of(folder, ".bin") if file.name == "model.bin"]
+        if not weights:
+            return None
+        return convert_once(
+            weights[0], reader="ctranslate2", convert=convert, files={}, cache=cache_folder() / "converted"
+        )
+
+
+def shorten(backbone: Backbone, window_seconds: int) -> None:
+    """Let a Whisper read `window_seconds` instead of 30: positions, configuration and preprocessing alike.
+
+    Raises:
+        ModelError: the window is not from 1 second to what the network has positions for.
+    """
+    network = backbone.network
+    longest = network.config.max_source_positions // POSITIONS_A_SECOND
+    if not 1 <= window_seconds <= longest:
+        raise ModelError(
+            f"`{backbone.name}` cannot read windows of {window_seconds} seconds",
+            f"choose a whole number from 1 to {longest}",
+        )
+    positions = window_seconds * POSITIONS_A_SECOND
+    network.embed_positions = nn.Embedding.from_pretrained(network.embed_positions.weight[:positions].clone())
+    network.config.max_source_positions = network.max_source_positions = positions
+    backbone.preprocess = AudioPreprocess(window_seconds=window_seconds, mel_bins=network.config.num_mel_bins)
+    backbone.blocks = backbone.family.blocks(network)
+
+
+def _convolve(module: nn.Module, features: Features) -> Features:
+    hidden = F.gelu(module["conv1"](features["input_features"]))
+    hidden = F.gelu(module["conv2"](hidden)).permute(0, 2, 1)
+    return {"hidden_states": hidden + module["embed_positions"].weight}
+
+
+def _layer(module: nn.Module, features: Features) -> Features:
+    return {"hidden_states": module(features["hidden_states"], None)}
+
+
+def _norm(module: nn.Module, features: Features) -> Features:
+    return {"hidden_states": module(features["hidden_states"])}
+
+
+def _encoder_class() -> type[nn.Module]:
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    return WhisperEncoder
+
+
+def _stock_class() -> type[nn.Module]:
+    from transformers import WhisperForAudioClassification
+
+    return WhisperForAudioClassification
+
+
+@torch.no_grad()
+def _identity_projection(network: nn.Module) -> None:
+    nn.init.eye_(network.projector.weight)
+    nn.init.zeros_(network.projector.bias)
+
+
+def convert(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return a whole WhisperForConditionalGeneration, encoder and decoder.
+
+    CTranslate2 stacks the weights of query, key and value, and those of key and value across attention.
+
+    Raises:
+        KeyError: a weight is missing.
+    """
+    found = {name: tensor for name, tensor in checkpoint.tensors.items() if tensor.ndim}
+    tensors = {
+        "model.encoder.embed_positions.weight": float32(found["encoder/position_encodings/encodings"]),
+        "model.decoder.embed_positions.weight": float32(found["decoder/position_encodings/encodings"]),
+        "model.decoder.embed_tokens.weight": float32(found["decoder/embeddings/weight"]),
+    }
+    for conv in ("conv1", "conv2"):
+        tensors |= _renamed(found, f"encoder/{conv}", f"model.encoder.{conv}")
+    for side in ("encoder", "decoder"):
+        tensors |= _renamed(found, f"{side}/layer_norm", f"model.{side}.layer_norm")
+        for place in range(_layers(found, side)):
+            tensors |= _layer_tensors(found, f"{side}/layer_{place}", f"model.{side}.layers.{place}")
+    return _configuration(found), tensors
+
+
+def _layer_tensors(found: dict[str, np.ndarray], theirs: str, ours: str) -> dict[str, np.ndarray]:
+    tensors = {
+        **_renamed(found, f"{theirs}/self_attention/layer_norm", f"{ours}.self_attn_layer_norm"),
+        **_stacked(
+            found, f"{theirs}/self_attention/linear_0", f"{ours}.self_attn", ("q_proj", "k_proj", "v_proj")
+        ),
+        **_renamed(found, f"{theirs}/self_attention/linear_1", f"{ours}.self_attn.out_proj"),
+        **_renamed(found, f"{theirs}/ffn/layer_norm", f"{ours}.final_layer_norm"),
+        **_renamed(found, f"{theirs}/ffn/linear_0", f"{ours}.fc1"),
+        **_renamed(found, f"{theirs}/ffn/linear_1", f"{ours}.fc2"),
+    }
+    if f"{theirs}/attention/linear_0/weight" in found:
+        tensors |= _renamed(found, f"{theirs}/attention/layer_norm", f"{ours}.encoder_attn_layer_norm")
+        tensors |= _renamed(found, f"{theirs}/attention/linear_0", f"{ours}.encoder_attn.q_proj")
+        tensors |= _stacked(
+            found, f"{theirs}/attention/linear_1", f"{ours}.encoder_attn", ("k_proj", "v_proj")
+        )
+        tensors |= _renamed(found, f"{theirs}/attention/linear_2", f"{ours}.encoder_attn.out_proj")
+    return tensors
+
+
+def _renamed(found: dict[str, np.ndarray], theirs: str, ours: str) -> dict[str, np.ndarray]:
+    weight, bias = ("gamma", "beta") if theirs.endswith("norm") else ("weight", "bias")
+    return {
+        f"{ours}.weight": float32(found[f"{theirs}/{weight}"]),
+        f"{ours}.bias": float32(found[f"{theirs}/{bias}"]),
+    }
+
+
+def _stacked(
+    found: dict[str, np.ndarray], theirs: str, ours: str, parts: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    tensors = {}
+    for leaf in ("weight", "bias"):
+        for part, piece in zip(parts, np.split(found[f"{theirs}/{leaf}"], len(parts)), strict=True):
+            # Whisper's keys have no bias; CTranslate2 stores zeros in its place.
+            if (part, leaf) != ("k_proj", "bias"):
+                tensors[f"{ours}.{part}.{leaf}"] = float32(piece)
+    return tensors
+
+
+def _layers(found: dict[str, np.ndarray], side: str) -> int:
+    return sum(name.startswith(f"{side}/layer_") and name.endswith("ffn/linear_0/bias") for name in found)
+
+
+def _configuration(found: dict[str, np.ndarray]) -> dict[str, Any]:
+    width, mel_bins, _ = found["encoder/conv1/weight"].shape
+    vocabulary = len(found["decoder/embeddings/weight"])
+    # The multilingual vocabulary has one token more before the special ones.
+    end = 50256 if vocabulary == _ENGLISH_VOCABULARY else 50257
+    return {
+        "model_type": "whisper",
+        "architectures": ["WhisperForConditionalGeneration"],
+        "d_model": width,
+        "encoder_layers": _layers(found, "encoder"),
+        "decoder_layers": _layers(found, "decoder"),
+        "encoder_attention_heads": width // HEAD_WIDTH,
+        "decoder_attention_heads": width // HEAD_WIDTH,
+        "encoder_ffn_dim": len(found["encoder/layer_0/ffn/linear_0/bias"]),
+        "decoder_ffn_dim": len(found["decoder/layer_0/ffn/linear_0/bias"]),
+        "num_mel_bins": mel_bins,
+        "max_source_positions": len(found["encoder/position_encodings/encodings"]),
+        "max_target_positions": len(found["decoder/position_encodings/encodings"]),
+        "vocab_size": vocabulary,
+        "bos_token_id": end,
+        "eos_token_id": end,
+        "pad_token_id": end,
+        "decoder_start_token_id": end + 1,
+    }
+
+
+family = Whisper()
