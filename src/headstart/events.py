@@ -46,11 +46,11 @@ class EpochEnded:
 
     Attributes:
         stage: `head` for the linear solution, `thawed` for the blocks above the cut.
-        epoch: 0 is the state before the first step of the stage.
+        epoch: 0 is the state before the first step of the stage; a fraction where a time limit ended it.
     """
 
     stage: str
-    epoch: int
+    epoch: float
     train_loss: float
     validation: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0

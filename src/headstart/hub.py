@@ -28,6 +28,7 @@ class HeadstartForClassification(PreTrainedModel):
     """An adapted model under the interface of transformers' classifiers; `forward` returns `logits` [N, K]."""
 
     config_class = PreTrainedConfig
+    _supports_sdpa = True
 
     def __init__(self, model: Model) -> None:
         super().__init__(model.backbone.config)

@@ -27,6 +27,7 @@ from headstart.errors import CheckpointError, HeadstartError, ModelError, Unread
 from headstart.events import Listener, Progress, ignore
 from headstart.features.extract import BATCH, inputs_of
 from headstart.heads.contract import Head, make_head
+from headstart.record import Record
 from headstart.registry import plugin
 from headstart.tasks.contract import Task, find_task
 from headstart.types import Example, Label, Skipped
@@ -71,10 +72,28 @@ class Model:
         return getattr(self.task, "labels", ())
 
     @property
-    def record(self) -> dict[str, Any] | None:
+    def record(self) -> Record | None:
         """What the run measured, as written beside the weights."""
         path = self.folder and self.folder / RECORD
-        return json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None
+        if not path or not path.is_file():
+            return None
+        try:
+            return Record.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"`{path}` is damaged", "train the model again to get a report") from error
+
+    @property
+    def usage(self) -> str:
+        """How transformers reads the saved folder, as Python code."""
+        form = self.backbone.family.stock_form(self.head.name, self.task.full_name)
+        part = {"text": "tokenizer", "image": "image_processor", "audio": "feature_extractor"}[self.kind]
+        if form and form.network_class().__module__.startswith("transformers"):
+            return f'from transformers import pipeline\n\nclassify = pipeline("{self.task.full_name}", model="MODEL_DIR")\n'
+        return (
+            "import headstart.hub\nfrom transformers import pipeline\n\n"
+            'model = headstart.hub.HeadstartForClassification.from_pretrained("MODEL_DIR")\n'
+            f'classify = pipeline("{self.task.full_name}", model=model, {part}="MODEL_DIR")\n'
+        )
 
     def predict(
         self, inputs: Sequence[str | Path] | str | Path, *, listener: Listener = ignore
@@ -88,16 +107,23 @@ class Model:
         return [prediction for _, prediction in self.predict_examples(examples, listener=listener)]
 
     def predict_examples(
-        self, examples: Sequence[Example], *, listener: Listener = ignore
-    ) -> Iterator[tuple[Example, Label | Skipped]]:
-        """Yield each example with its prediction, batch by batch, in order."""
+        self, examples: Sequence[Example | Skipped], *, listener: Listener = ignore
+    ) -> Iterator[tuple[Example | Skipped, Label | Skipped]]:
+        """Yield each example with its prediction, batch by batch, in order; what was skipped stays skipped."""
+        for example, row in self.logits_of(examples, listener=listener):
+            yield example, row if isinstance(row, Skipped) else self.task.decode(row[None])[0]
+
+    def logits_of(
+        self, examples: Sequence[Example | Skipped], *, listener: Listener = ignore
+    ) -> Iterator[tuple[Example | Skipped, np.ndarray | Skipped]]:
+        """Yield each example with the head's raw outputs, [K], batch by batch, in order."""
         for start in range(0, len(examples), BATCH):
             group = examples[start : start + BATCH]
             decoded = [self._decode(example) for example in group]
             good = [one for one in decoded if not isinstance(one, Skipped)]
-            labels = iter(self.task.decode(self.logits(inputs_of(self.backbone, good)))) if good else iter(())
+            rows = iter(self.logits(inputs_of(self.backbone, good)) if good else ())
             for example, one in zip(group, decoded, strict=True):
-                yield example, one if isinstance(one, Skipped) else next(labels)
+                yield example, one if isinstance(one, Skipped) else next(rows)
             listener(Progress("predict", min(start + BATCH, len(examples)), len(examples)))
 
     @torch.no_grad()
@@ -139,12 +165,14 @@ class Model:
         with saying_what_failed(folder, 4 * self.backbone.parameters):
             shutil.copytree(self.folder, folder)
 
-    def _examples(self, values: Sequence[str | Path]) -> list[Example]:
+    def _examples(self, values: Sequence[str | Path]) -> list[Example | Skipped]:
         if self.kind == "text" and not any(isinstance(value, Path) for value in values):
             return [Example(f"text {i + 1}", {"text": str(value)}) for i, value in enumerate(values)]
         return open_inputs(values, self.task.kind)
 
-    def _decode(self, example: Example) -> Any:
+    def _decode(self, example: Example | Skipped) -> Any:
+        if isinstance(example, Skipped):
+            return example
         try:
             return self.backbone.preprocess.decode(example)
         except UnreadableFile as error:
@@ -251,8 +279,7 @@ def assemble(trained: Backbone, trainable: TrainablePart, *, keep: int) -> tuple
     The trained backbone's frozen blocks have given their memory back by now. Where the head normalised a raw
     residual stream itself, that norm becomes the network's final norm, so that transformers computes the same.
     """
-    whole = open_backbone(trained.source)
-    whole.name = trained.name
+    whole = trained.reopen()
     whole.truncate(keep)
     kept = whole.network.state_dict()
     changed = {k: v for k, v in trained.network.state_dict().items() if k in kept and not v.is_meta}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,14 @@ from headstart.backbones.contract import Backbone, Family
 from headstart.checkpoints import hub
 from headstart.errors import CheckpointError, ModelError, nearest
 from headstart.registry import plugins
+from headstart.types import Example
 
 
-def open_backbone(name_or_path: str | Path) -> Backbone:
+def open_backbone(name_or_path: str | Path, *, examples: Sequence[Example] = ()) -> Backbone:
     """Open a backbone by catalogue name, by the path of a folder, or by hub id (`organisation/name`).
+
+    Args:
+        examples: lets a family fit its input window to them (seconds of sound, say).
 
     Raises:
         ModelError: nothing of that name is known, or its files are damaged or of an unknown kind.
@@ -23,6 +28,7 @@ def open_backbone(name_or_path: str | Path) -> Backbone:
     name = str(name_or_path)
     folder = _locate(name)
     family, config = open_family(folder)
+    family.adjust(config, examples)
     network = family.open(folder, config)
     return Backbone(
         name=name, family=family, network=network, preprocess=family.preprocess(folder, config), source=folder

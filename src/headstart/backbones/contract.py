@@ -8,6 +8,7 @@ Shapes: N examples, T steps, D width, C channels, H W size, K classes.
 
 from __future__ import annotations
 
+import copy
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from headstart.errors import CheckpointError, HeadstartError, ModelError
 from headstart.preprocess.contract import Preprocess
-from headstart.types import Kind, Spec
+from headstart.types import Example, Kind, Spec
 
 Features = dict[str, Tensor]
 Depth = int | Literal["all"]
@@ -133,10 +134,15 @@ OPTIONAL_INPUTS = frozenset({"token_type_ids"})
 
 
 class TrainablePart(nn.Module):
-    """The kept blocks above the cut and the head: what is trained, on cached features."""
+    """The kept blocks above the cut and the head: what is trained, on cached features.
 
-    def __init__(self, blocks: Sequence[Block], head: nn.Module) -> None:
+    Args:
+        fresh: the blocks have random weights (a from-scratch control), so that their BatchNorm must learn as well.
+    """
+
+    def __init__(self, blocks: Sequence[Block], head: nn.Module, *, fresh: bool = False) -> None:
         super().__init__()
+        self.fresh = fresh
         self.blocks = nn.ModuleList(blocks)
         self.head = head
         self.requires_grad_(True)
@@ -147,7 +153,7 @@ class TrainablePart(nn.Module):
         A few hundred examples estimate them worse than the pre-training did.
         """
         super().train(mode)
-        for module in self.blocks.modules():
+        for module in [] if self.fresh else self.blocks.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
         return self
@@ -201,6 +207,9 @@ class Family(ABC):
                 f"the configuration of a `{self.name}` network is not valid: {_first_line(error)}",
                 "the file config.json is damaged; obtain the folder again",
             ) from error
+
+    def adjust(self, config: Any, examples: Sequence[Example]) -> None:
+        """Fit the input window to the user's examples, in the configuration; nothing to do for most families."""
 
     @abstractmethod
     def build(self, config: Any) -> nn.Module:
@@ -345,6 +354,13 @@ class Backbone:
         """Return what a head reads after block `keep`: the features and their mask, if there is one."""
         specs = self.specs_at(keep)
         return {name: spec for name, spec in specs.items() if spec.kind != "input" and name not in OPTIONAL_INPUTS}
+
+    def reopen(self) -> Backbone:
+        """Return the backbone as it was pre-trained, read from its source again."""
+        network = self.family.open(self.source, copy.deepcopy(self.config))
+        return Backbone(
+            name=self.name, family=self.family, network=network, preprocess=self.preprocess, source=self.source
+        )
 
     def truncate(self, keep: int) -> None:
         """Drop the blocks above `keep` for good; a pre-norm network keeps its final norm as one more block."""

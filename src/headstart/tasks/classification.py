@@ -74,20 +74,23 @@ class Classification(Task):
         bias[solver.classes_] = intercept - coefficients @ (mean / scale)
         return weight, bias
 
-    def metrics(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    def metrics(self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True) -> dict[str, float]:
         predicted = logits.argmax(1)
         correct = int((predicted == targets).sum())
-        low, high = wilson(correct, len(targets))
-        f1_low, f1_high = bootstrap(lambda p, t: f1_macro(p, t, self.outputs), predicted, targets)
-        return {
+        found = {
             "eval_accuracy": correct / len(targets),
-            "eval_accuracy_ci_low": low,
-            "eval_accuracy_ci_high": high,
             "eval_f1_macro": f1_macro(predicted, targets, self.outputs),
-            "eval_f1_macro_ci_low": f1_low,
-            "eval_f1_macro_ci_high": f1_high,
             "eval_loss": float(-np.log(probabilities(logits)[np.arange(len(targets)), targets] + 1e-12).mean()),
         }
+        if intervals:
+            f1 = bootstrap(lambda p, t: f1_macro(p, t, self.outputs), predicted, targets)
+            for name, (low, high) in {"eval_accuracy": wilson(correct, len(targets)), "eval_f1_macro": f1}.items():
+                found |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
+        return found
+
+    def details(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+        counts = confusion(logits.argmax(1), targets, self.outputs)
+        return {"confusion": counts.tolist(), "per_class": per_class(counts, self.labels)}
 
     def decode(self, logits: np.ndarray) -> list[Label]:
         return [self._label(row) for row in probabilities(logits)]

@@ -61,8 +61,12 @@ class Task(ABC):
         """Return weight [K, D] and bias [K] of the best linear map from vectors [N, D]; more strength fits closer."""
 
     @abstractmethod
-    def metrics(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Return `eval_loss` and the metrics, the first with its interval (`_ci_low`, `_ci_high`)."""
+    def metrics(self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True) -> dict[str, float]:
+        """Return `eval_loss` and the metrics with their intervals (`_ci_low`, `_ci_high`), or without, which is faster."""
+
+    @abstractmethod
+    def details(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+        """Return what a report shows beyond the metrics, under names of training.record.Record."""
 
     @abstractmethod
     def decode(self, logits: np.ndarray) -> list[Any]:

@@ -81,14 +81,14 @@ def solve_head(
     """
     started = time.perf_counter()
     vectors = pooled_vectors(trainable, train)
-    held_out = validation and pooled_vectors(trainable, validation)
+    held_out = None if validation is None else pooled_vectors(trainable, validation)
     best = DEFAULT_STRENGTH
     if validation is not None:
         scores = {}
         for number, strength in enumerate(STRENGTHS):
             weight, bias = task.solve(vectors, train.targets, strength=strength, balance=recipe.balance)
-            metrics = task.metrics(held_out @ weight.T + bias, validation.targets)
-            loss = task.metrics(vectors @ weight.T + bias, train.targets)["eval_loss"]
+            metrics = task.metrics(held_out @ weight.T + bias, validation.targets, intervals=False)
+            loss = task.metrics(vectors @ weight.T + bias, train.targets, intervals=False)["eval_loss"]
             scores[strength] = metrics["eval_loss"]
             yield EpochEnded("head", number + 1, loss, metrics, time.perf_counter() - started)
         best = min(scores, key=scores.get)
@@ -110,80 +110,114 @@ def train_thawed(
     train: Labelled,
     validation: Labelled | None,
     seed: int,
-    enough: Callable[[], bool] = lambda: False,
+    limit: TimeLimit | None = None,
+    before_look: Callable[[], None] = lambda: None,
 ) -> Iterator[EpochEnded]:
     """Train head and thawed blocks together, stop when validation no longer improves, and keep the best weights.
 
     Randomness is a function of (seed, step) and order of (seed, epoch), so that equal features and an equal seed
-    give bit-identical weights. Epoch 0 is the state before: training can only be chosen if it helps.
+    give bit-identical weights. Epoch 0 is the state before, unless that is random: training is only kept where it helps.
 
     Args:
-        enough: asked after every epoch; True ends the training early (a time limit).
+        limit: ends the training in the middle of an epoch, and lets the learning rates fall over its time.
+        before_look: called before every evaluation.
     """
-    optimizer, schedule = _optimizer(trainable, recipe, math.ceil(len(train) / recipe.batch_size))
-    keeper = _BestKeeper(trainable, task, validation)
-    started = time.perf_counter()
-    yield keeper.look(0, float("nan"), started)
+    steps = math.ceil(len(train) / recipe.batch_size)
     epochs = recipe.epochs if validation is not None else min(recipe.epochs, DEFAULT_EPOCHS)
-    step = 0
-    for epoch in range(1, epochs + 1):
+    optimizer = _optimizer(trainable, recipe)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    keeper = _BestKeeper(trainable, task, validation, before_look)
+    if not trainable.fresh:
+        yield keeper.look(0, float("nan"))
+    for epoch in range(epochs):
         trainable.train()
-        total = 0.0
         order = np.random.default_rng([seed, epoch]).permutation(len(train))
+        losses: list[float] = []
         for features, targets in train.batches(recipe.batch_size, order):
-            torch.manual_seed(hash((seed, step)) & 0x7FFFFFFF)
-            loss = task.loss(trainable(features), targets, balance=recipe.balance)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(trainable.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            total += loss.item() * len(targets)
-            step += 1
-        yield keeper.look(epoch, total / len(train), started)
-        if keeper.stale >= recipe.patience or enough():
+            step = epoch * steps + len(losses)
+            share = limit.share() if limit else step / (epochs * steps)
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * _schedule(share, recipe.warmup)
+            losses.append(_step(trainable, task, optimizer, features, targets, recipe, seed=(seed, step)))
+            if limit and limit.over():
+                break
+        yield keeper.look(epoch + len(losses) / steps, float(np.mean(losses)))
+        if keeper.stale >= recipe.patience or (limit and limit.over()):
             break
     keeper.restore()
+
+
+class TimeLimit:
+    """A number of seconds that starts to run when it is made."""
+
+    def __init__(self, seconds: float) -> None:
+        self._started, self._seconds = time.perf_counter(), max(seconds, 1e-9)
+
+    def share(self) -> float:
+        """Return how much of the time has passed, from 0 to 1."""
+        return min(1.0, (time.perf_counter() - self._started) / self._seconds)
+
+    def over(self) -> bool:
+        return self.share() >= 1.0
+
+
+def _step(
+    trainable: TrainablePart, task: Task, optimizer: torch.optim.Optimizer, features: Features, targets: Tensor,
+    recipe: Recipe, *, seed: tuple[int, int],
+) -> float:  # fmt: skip
+    """Take one optimiser step and return the loss before it."""
+    torch.manual_seed(hash(seed) & 0x7FFFFFFF)
+    loss = task.loss(trainable(features), targets, balance=recipe.balance)
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(trainable.parameters(), 1.0)
+    optimizer.step()
+    return loss.item()
+
+
+def _schedule(share: float, warmup: float) -> float:
+    """Return the factor on all learning rates: a linear rise, then a cosine to zero."""
+    if share < warmup:
+        return max(share / warmup, 0.01)
+    return 0.5 * (1 + math.cos(math.pi * (share - warmup) / (1 - warmup)))
+
+
+def _optimizer(trainable: TrainablePart, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return AdamW with one group a block, whose learning rates fall with the distance from the head."""
+    groups = [{"params": list(trainable.head.parameters()), "lr": recipe.learning_rate}]
+    for distance, block in enumerate(reversed(trainable.blocks)):
+        rate = recipe.block_learning_rate * recipe.layer_decay**distance
+        groups.append({"params": list(block.parameters()), "lr": rate})
+    return torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
 
 
 class _BestKeeper:
     """Remembers the weights with the lowest validation loss; without a validation split, the last ones."""
 
-    def __init__(self, trainable: TrainablePart, task: Task, validation: Labelled | None) -> None:
-        self._trainable, self._task, self._validation = trainable, task, validation
+    def __init__(
+        self, trainable: TrainablePart, task: Task, validation: Labelled | None, before_look: Callable[[], None]
+    ) -> None:
+        self._trainable, self._task, self._validation, self._before = trainable, task, validation, before_look
         self._best, self._weights = math.inf, None
+        self._started = time.perf_counter()
         self.stale = 0
 
-    def look(self, epoch: int, train_loss: float, started: float) -> EpochEnded:
+    def look(self, epoch: float, train_loss: float) -> EpochEnded:
+        """Evaluate on validation and say whether this is the best state so far."""
+        self._before()
         metrics, better = {}, False
         if self._validation is not None:
-            metrics = self._task.metrics(predict_logits(self._trainable, self._validation), self._validation.targets)
+            logits = predict_logits(self._trainable, self._validation)
+            metrics = self._task.metrics(logits, self._validation.targets, intervals=False)
             better = metrics["eval_loss"] < self._best
             self.stale = 0 if better else self.stale + 1
         if better:
             self._best = metrics["eval_loss"]
             self._weights = copy.deepcopy(self._trainable.state_dict())
-        return EpochEnded("thawed", epoch, train_loss, metrics, time.perf_counter() - started, better)
+        return EpochEnded("thawed", epoch, train_loss, metrics, time.perf_counter() - self._started, better)
 
     def restore(self) -> None:
+        """Put the best state back."""
         if self._weights is not None:
             self._trainable.load_state_dict(self._weights)
         self._trainable.eval()
-
-
-def _optimizer(trainable: TrainablePart, recipe: Recipe, steps: int):
-    """Return AdamW with one group a block, and a schedule that warms up and then falls along a cosine to zero."""
-    groups = [{"params": list(trainable.head.parameters()), "lr": recipe.learning_rate}]
-    for distance, block in enumerate(reversed(trainable.blocks)):
-        rate = recipe.block_learning_rate * recipe.layer_decay**distance
-        groups.append({"params": list(block.parameters()), "lr": rate})
-    optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
-    total = max(1, steps * recipe.epochs)
-    warm = max(1, round(recipe.warmup * total))
-
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, total - warm))))
-
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

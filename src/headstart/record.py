@@ -23,7 +23,7 @@ class Control:
     ci_low: float
     ci_high: float
     seconds: float = 0.0
-    epochs: int | None = None
+    epochs: float | None = None
     train_score: float | None = None
     converged: bool | None = None
     note: str = ""

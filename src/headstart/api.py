@@ -1,0 +1,154 @@
+"""The architecture as prose: each noun of headstart once, in the order in which data flow through them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart.backbones import open_backbone
+from headstart.backbones.contract import TrainablePart
+from headstart.data.dataset import Dataset, open_dataset
+from headstart.durable import write_durably
+from headstart.errors import DataError
+from headstart.events import Listener, Note, ignore
+from headstart.features.cache import FeatureCache
+from headstart.features.extract import FeatureSet, extract
+from headstart.heads.contract import make_head
+from headstart.model import RECORD, Model, assemble, load
+from headstart.ranking.defaults import (
+    choose_backbone,
+    choose_cut,
+    choose_engine,
+    choose_task,
+    known_facts,
+    task_kind,
+)
+from headstart.tracing import trace
+from headstart.training.adapt import adapt, labelled_splits
+from headstart.training.card import write_card
+from headstart.training.measure import Run, Stages, measure, sample_inputs
+from headstart.training.output import OutputFolder
+from headstart.training.recipe import Recipe
+from headstart.training.report import write_report
+from headstart.types import Example, Skipped
+
+__all__ = ["evaluate", "fit", "load", "trace"]
+
+
+def fit(
+    data: str | Path, *, recipe: Recipe | None = None, output_dir: str | Path | None = None, resume: bool = False,
+    listener: Listener = ignore, **settings: Any,
+) -> Model:  # fmt: skip
+    """Adapt a pre-trained backbone to labelled data, save the model with its report, and return it.
+
+    Args:
+        data: a folder or a table.
+        recipe: all settings; single ones may be given by keyword: `freeze=9`.
+        output_dir: where the model goes; by default a new folder below `headstart-runs`.
+        resume: go on with an unfinished run in `output_dir`; cached features are never computed again either way.
+        listener: called with progress, forecasts, epochs and notes.
+
+    Raises:
+        HeadstartError: what is wrong and the way out; nothing half-written is left behind.
+    """
+    recipe = (recipe or Recipe()).replace(**settings)
+    with OutputFolder(output_dir, data, recipe, resume=resume) as folder, _open_cache(recipe) as cache:
+        stages = Stages()
+        dataset = open_dataset(
+            data, kind=task_kind(recipe), seed=recipe.seed, text_column=recipe.text_column,
+            label_column=recipe.label_column, group_column=recipe.group_column,
+        )  # fmt: skip
+        backbone = open_backbone(choose_backbone(dataset.kind, recipe.backbone), examples=dataset.examples)
+        keep, freeze, head_name = choose_cut(backbone, recipe)
+        engine = choose_engine(recipe)
+        frozen, blocks = backbone.cut(freeze, keep)
+        stages.end("prepare")
+
+        features = extract(
+            dataset.examples, backbone=backbone, frozen=frozen, engine=engine, cache=cache,
+            storage=recipe.storage, hashes=dataset.hashes, listener=listener,
+        )  # fmt: skip
+        dataset = _without_unreadable(dataset, features, listener)
+        stages.end("frozen_pass")
+
+        task = choose_task(dataset, recipe)
+        head = make_head(head_name, backbone.outputs_at(keep), task.outputs, dropout=recipe.dropout)
+        trainable = TrainablePart(blocks, head)
+        if features.stored:
+            backbone.release_except(blocks)
+        splits = labelled_splits(features, task.encode(features.examples))
+        adapted = adapt(trainable, splits, task, recipe, listener)
+        stages.end("train")
+
+        whole, head = assemble(backbone, trainable, keep=keep)
+        facts = {"backbone": backbone.name, "keep": keep, **known_facts(backbone)}
+        model = Model(whole, freeze, head, task, engine.name, facts)
+        model.save(folder, sample=sample_inputs(whole, features))
+        record = measure(Run(
+            recipe, dataset, backbone, keep, features, splits, trainable, adapted, model, stages, listener
+        ))  # fmt: skip
+        write_report(record, folder)
+        write_card(record, folder, usage=model.usage)
+        write_durably(folder / RECORD, json.dumps(record.to_dict(), indent=1).encode())
+    return model
+
+
+def evaluate(model: Model, data: str | Path, *, listener: Listener = ignore, **columns: str) -> dict[str, Any]:
+    """Return `metrics` and the number of `examples` of a model on labelled data.
+
+    Where the data have a test split of their own, that is what counts; else all of them, except that of the data
+    the model was trained on only the examples that were set aside for testing count.
+
+    Raises:
+        DataError: the data have a class that the model does not know.
+    """
+    dataset = open_dataset(data, kind=model.kind, **columns)
+    examples = _held_out(dataset, model)
+    unknown = sorted({example.target for example in examples} - set(model.labels))
+    if unknown:
+        raise DataError(f"the model does not know the class `{unknown[0]}`", "it knows: " + ", ".join(model.labels))
+    logits, targets = [], []
+    for example, row in model.logits_of(examples, listener=listener):
+        if isinstance(row, Skipped):
+            listener(Note(f"{row.name} was skipped: it {row.error}"))
+        else:
+            logits.append(row)
+            targets.append(example)
+    if not targets:
+        raise DataError(f"no example of `{data}` can be read", "run `headstart predict` on one to see why")
+    return {"metrics": model.task.metrics(np.stack(logits), model.task.encode(targets)), "examples": len(targets)}
+
+
+def _held_out(dataset: Dataset, model: Model) -> tuple[Example, ...]:
+    """Return the examples that a score may be taken on: never those that the model was trained on."""
+    record = model.record
+    same_data = record is not None and record.data["fingerprint"] == dataset.fingerprint
+    if dataset.own_splits or same_data:
+        return dataset.split("test") or dataset.examples
+    return dataset.examples
+
+
+@contextmanager
+def _open_cache(recipe: Recipe) -> Iterator[FeatureCache]:
+    """Give the cache on this machine; without one, features live in a folder that goes with the run."""
+    with tempfile.TemporaryDirectory(prefix="headstart-") as place:
+        cache = FeatureCache() if recipe.cache else FeatureCache(Path(place))
+        try:
+            yield cache
+        finally:
+            cache.close()
+
+
+def _without_unreadable(dataset: Dataset, features: FeatureSet, listener: Listener) -> Dataset:
+    """Leave out what could not be decoded, name it, and say what else the user must know."""
+    for note in dataset.notes:
+        listener(Note(note))
+    for skipped in (*dataset.skipped, *features.skipped):
+        listener(Note(f"skipped {skipped.name}: it {skipped.error}"))
+    return dataset.without({skipped.name for skipped in features.skipped})

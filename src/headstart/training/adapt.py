@@ -1,0 +1,77 @@
+"""Adapt what lies above the cut: the head first, then the thawed blocks with as many seeds as the recipe asks for."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+
+from headstart.backbones.contract import TrainablePart
+from headstart.events import EpochEnded, Listener
+from headstart.tasks.contract import Task
+from headstart.training.loop import Labelled, predict_logits, solve_head, train_thawed
+from headstart.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The labelled features of a run; validation and test may be missing."""
+
+    train: Labelled
+    validation: Labelled | None
+    test: Labelled | None
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What training did.
+
+    Attributes:
+        history: all events. seed_scores: the validation metric of each seed.
+        probe: the state of the linear probe, before blocks were thawed; None where none were.
+    """
+
+    history: list[EpochEnded]
+    seed_scores: list[float]
+    probe: TrainablePart | None
+
+
+def adapt(trainable: TrainablePart, splits: Splits, task: Task, recipe: Recipe, listener: Listener) -> Adapted:
+    """Train in place and return what happened; the seed that does best on validation is kept."""
+    history: list[EpochEnded] = []
+
+    def hear(event: EpochEnded) -> None:
+        history.append(event)
+        listener(event)
+
+    for event in solve_head(trainable, task, recipe, train=splits.train, validation=splits.validation):
+        hear(event)
+    if not len(trainable.blocks):
+        return Adapted(history, [], None)
+    probe = copy.deepcopy(trainable)
+    outcomes = []
+    for seed in range(recipe.seed, recipe.seed + recipe.seeds):
+        trainable.load_state_dict(probe.state_dict())
+        for event in train_thawed(
+            trainable, task, recipe, train=splits.train, validation=splits.validation, seed=seed
+        ):
+            hear(event)
+        outcomes.append((_validation(trainable, splits, task), copy.deepcopy(trainable.state_dict())))
+    trainable.load_state_dict(min(outcomes, key=lambda one: one[0]["eval_loss"])[1])
+    return Adapted(history, [metrics[f"eval_{task.metric}"] for metrics, _ in outcomes if len(metrics) > 1], probe)
+
+
+def _validation(trainable: TrainablePart, splits: Splits, task: Task) -> dict[str, float]:
+    if splits.validation is None:
+        return {"eval_loss": 0.0}
+    return task.metrics(predict_logits(trainable, splits.validation), splits.validation.targets)
+
+
+def labelled_splits(features, dataset_targets: np.ndarray) -> Splits:
+    """Return the splits of a feature set; `dataset_targets` has a row for each of its examples."""
+    parts = {}
+    for name in ("train", "validation", "test"):
+        indices = np.array([i for i, e in enumerate(features.examples) if e.split == name], dtype=np.int64)
+        parts[name] = Labelled(features, indices, dataset_targets[indices]) if len(indices) else None
+    return Splits(**parts)

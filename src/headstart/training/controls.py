@@ -1,0 +1,165 @@
+"""What the adapted model is compared with, set up with the same care and judged on the same test examples."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from headstart.backbones.contract import Backbone, TrainablePart
+from headstart.events import EpochEnded, Listener, Progress, ignore
+from headstart.features.cache import FeatureCache
+from headstart.features.extract import FeatureSet, extract
+from headstart.heads.contract import make_head
+from headstart.model import Model
+from headstart.registry import plugin
+from headstart.tasks.contract import Task
+from headstart.training.adapt import Splits
+from headstart.training.loop import Labelled, TimeLimit, predict_logits, train_thawed
+from headstart.training.recipe import Recipe
+from headstart.record import Control
+
+LEARNING_RATES = (3e-4, 1e-3, 3e-3)
+_TRIAL_SHARE = 0.15  # of the time limit, for each learning rate that is tried
+_WORTH_TRIALS = 20.0  # seconds below which trials would eat the time they are to save
+_PATIENCE = 10
+_MOST_EPOCHS = 200
+
+
+def control_of(task: Task, logits: np.ndarray, targets: np.ndarray, **facts) -> Control:
+    """Return the control with the score that these test logits reach."""
+    metrics = task.metrics(logits, targets)
+    name = f"eval_{task.metric}"
+    return Control(metrics[name], metrics[f"{name}_ci_low"], metrics[f"{name}_ci_high"], **facts)
+
+
+def majority(task: Task, train: np.ndarray, test: np.ndarray) -> Control:
+    """Always answer the most frequent class of the training examples."""
+    frequent = Counter(train.tolist()).most_common(1)[0][0]
+    logits = np.zeros((len(test), task.outputs))
+    logits[:, frequent] = 1.0
+    return control_of(task, logits, test, note="always the most frequent class of the training examples")
+
+
+class FromScratch:
+    """The same architecture with random weights, all of it trained on the same examples.
+
+    Inputs are decoded once beforehand, so that its time goes into training alone. Every learning rate of a grid is
+    tried for a share of the time, the best on validation gets the rest from a new start. BatchNorm trains with the
+    usual momentum and is recalibrated over the whole training set before every evaluation: with few steps its
+    running averages would otherwise still be those of the random start.
+    """
+
+    def __init__(
+        self, backbone: Backbone, model: Model, *, keep: int, recipe: Recipe, features: FeatureSet,
+        listener: Listener = ignore,
+    ) -> None:  # fmt: skip
+        self.backbone, self.keep, self.head, self.task = backbone, keep, model.head.name, model.task
+        self.recipe, self.listener = recipe, listener
+        self._examples = features.examples
+        self._rate: float | None = None
+
+    def __enter__(self) -> FromScratch:
+        self._place = tempfile.TemporaryDirectory(prefix="headstart-")
+        frozen, _ = self.backbone.cut(0, self.keep)
+        self.inputs = extract(
+            self._examples, backbone=self.backbone, frozen=frozen, engine=plugin("engines", "torch"),
+            cache=FeatureCache(Path(self._place.name)),
+        )  # fmt: skip
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._place.cleanup()
+
+    def run(self, splits: Splits, *, seconds: float, name: str) -> Control:
+        """Train for at most `seconds`, trials included, and judge on the test examples."""
+        splits = Splits(*(part and replace(part, features=self.inputs) for part in
+                          (splits.train, splits.validation, splits.test)))  # fmt: skip
+        started = time.perf_counter()
+        rate, chosen = self._choose_rate(splits, seconds)
+        part, epochs, converged = self._train(splits, rate, seconds - (time.perf_counter() - started), name)
+        took = time.perf_counter() - started
+        train_logits = predict_logits(part, splits.train)
+        train_score = self.task.metrics(train_logits, splits.train.targets, intervals=False)
+        return control_of(
+            self.task, predict_logits(part, splits.test), splits.test.targets,
+            seconds=took, epochs=round(epochs, 2), train_score=train_score[f"eval_{self.task.metric}"],
+            converged=converged, note=f"same architecture, random weights, AdamW, learning rate {rate:g} ({chosen})",
+        )  # fmt: skip
+
+    def _choose_rate(self, splits: Splits, seconds: float) -> tuple[float, str]:
+        """Try a grid where there is time and something to choose by; a choice made earlier is free."""
+        if self._rate is None and (splits.validation is None or seconds < _WORTH_TRIALS):
+            return LEARNING_RATES[1], "a usual one"
+        if self._rate is None:
+            losses = {}
+            for rate in LEARNING_RATES:
+                part, _, _ = self._train(splits, rate, _TRIAL_SHARE * seconds, "trial")
+                logits = predict_logits(part, splits.validation)
+                losses[rate] = self.task.metrics(logits, splits.validation.targets, intervals=False)["eval_loss"]
+            self._rate = min(losses, key=losses.get)
+        return self._rate, "the best of " + ", ".join(f"{rate:g}" for rate in LEARNING_RATES) + " on validation"
+
+    def _train(self, splits: Splits, rate: float, seconds: float, name: str) -> tuple[TrainablePart, float, bool]:
+        """Return the trained part, its epochs, and whether validation had stopped improving."""
+        torch.manual_seed(self.recipe.seed)
+        part = self._fresh()
+        limit = TimeLimit(seconds)
+        recipe = self.recipe.replace(
+            learning_rate=rate, block_learning_rate=rate, layer_decay=1.0, weight_decay=0.05, epochs=_MOST_EPOCHS,
+            patience=_PATIENCE,
+        )  # fmt: skip
+        events: list[EpochEnded] = []
+        for event in train_thawed(
+            part, self.task, recipe, train=splits.train, validation=splits.validation, seed=self.recipe.seed,
+            limit=limit, before_look=lambda: recalibrate(part, splits.train),
+        ):  # fmt: skip
+            events.append(event)
+            self.listener(Progress(f"control: {name}", round(limit.share() * 100), 100))
+        recalibrate(part, splits.train)
+        return part, events[-1].epoch, not limit.over()
+
+    def _fresh(self) -> TrainablePart:
+        family = self.backbone.family
+        network = family.build(copy.deepcopy(self.backbone.config))
+        family_blocks = Backbone(
+            name="from scratch", family=family, network=network, preprocess=self.backbone.preprocess,
+            source=self.backbone.source,
+        )  # fmt: skip
+        _, blocks = family_blocks.cut(0, self.keep)
+        head = make_head(self.head, family_blocks.outputs_at(self.keep), self.task.outputs)
+        nn.init.trunc_normal_(head.linear.weight, std=0.02)
+        for module in batch_norms(network):
+            module.momentum = 0.1
+        return TrainablePart(blocks, head, fresh=True)
+
+
+def batch_norms(network: nn.Module) -> list[nn.Module]:
+    """Return all BatchNorm modules of a network."""
+    return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
+@torch.no_grad()
+def recalibrate(part: TrainablePart, train: Labelled) -> None:
+    """Set the statistics of BatchNorm to those of the training examples under the present weights."""
+    norms = batch_norms(part)
+    if not norms:
+        return
+    part.eval()
+    before = [module.momentum for module in norms]
+    for module in norms:
+        module.reset_running_stats()
+        module.momentum = None  # a plain average over all batches
+        module.train()
+    for features, _ in train.batches(32):
+        part(features)
+    for module, momentum in zip(norms, before, strict=True):
+        module.momentum = momentum
+    part.eval()
