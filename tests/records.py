@@ -46,9 +46,7 @@ def sample_record(kind: str = "image", **changes: Any) -> Record:
         confusion=counts.tolist(),
         per_class=_per_class(labels, counts),
         judged=_judged(kind, labels, counts),
-        counts={
-            split: dict.fromkeys(labels, n) for split, n in (("train", 50), ("validation", 10), ("test", 32))
-        },
+        counts={split: dict.fromkeys(labels, n) for split, n in (("train", 50), ("validation", 10), ("test", 32))},
         skipped=[{"name": f"{labels[0]}/broken.jpg", "error": "is truncated"}],
         shortened=3 if kind == "text" else 0,
         seconds={"prepare": 1.9, "frozen_pass": 14.2, "train": 21.7, "evaluate": 2.4, "total": 68.0},
@@ -153,15 +151,12 @@ def _history() -> list[dict[str, Any]]:
         (0.4, 0.88),
     )
     thawed = [
-        _epoch("thawed", float(number), loss, *validation[number], number <= 3)
-        for number, loss in enumerate(losses)
+        _epoch("thawed", float(number), loss, *validation[number], number <= 3) for number, loss in enumerate(losses)
     ]
     return head + thawed
 
 
-def _epoch(
-    stage: str, epoch: float, train_loss: float | None, loss: float, accuracy: float, best: bool
-) -> dict:
+def _epoch(stage: str, epoch: float, train_loss: float | None, loss: float, accuracy: float, best: bool) -> dict:
     return {
         "stage": stage,
         "epoch": epoch,
@@ -190,8 +185,6 @@ def _judged(kind: str, labels: tuple[str, ...], counts: np.ndarray) -> list[Judg
             text = SENTENCES[(true + number) % len(SENTENCES)]
             score = 0.98 - 0.02 * number - 0.03 * (true + predicted) / len(labels)
             judged.append(
-                Judged(
-                    name, text if kind == "text" else f"/gone/{name}", labels[true], labels[predicted], score
-                )
+                Judged(name, text if kind == "text" else f"/gone/{name}", labels[true], labels[predicted], score)
             )
     return judged

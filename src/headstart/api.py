@@ -122,7 +122,10 @@ def evaluate(model: Model, data: str | Path, *, listener: Listener = ignore, **c
             targets.append(example)
     if not targets:
         raise DataError(f"no example of `{data}` can be read", "run `headstart predict` on one to see why")
-    return {"metrics": model.task.metrics(np.stack(logits), model.task.encode(targets)), "examples": len(targets)}
+    return {
+        "metrics": model.task.metrics(np.stack(logits), model.task.encode(targets)),
+        "examples": len(targets),
+    }
 
 
 def _held_out(dataset: Dataset, model: Model) -> tuple[Example, ...]:

@@ -44,7 +44,9 @@ def saying_what_failed(path: Path, needed_bytes: int) -> Iterator[None]:
                 f"the disk is full: `{path}` needs {needed_bytes:,} bytes and {free:,} are free",
                 "free some space, or set HEADSTART_CACHE to a folder on a larger disk",
             ) from error
-        raise MachineError(f"`{path}` cannot be written: {error.strerror}", "check the folder and its rights") from error
+        raise MachineError(
+            f"`{path}` cannot be written: {error.strerror}", "check the folder and its rights"
+        ) from error
 
 
 def _reserve(descriptor: int, size: int) -> None:

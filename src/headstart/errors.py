@@ -1,19 +1,19 @@
 """Everything that can go wrong, as one tree. Each error says what is wrong and the way out.
 
-    HeadstartError
-    ├── UsageError              the call itself is wrong                      (exit code 2)
-    ├── DataError               the user's examples cannot be used
-    │   ├── UnreadableFile      one file is damaged, empty, or not what its name says
-    │   └── TableError          a table lacks a column, an encoding, a value
-    ├── ModelError              a backbone or an adapted model cannot be used
-    │   ├── CheckpointError     a weight file is damaged or does not fit its configuration
-    │   ├── UnsafeFile          a file wants to run code, or to escape its folder
-    │   └── VersionError        the folder was written by a newer headstart
-    └── MachineError            the machine lacks something
-        ├── MissingExtra        a Python package of an extra is not installed
-        ├── MissingClient       a program such as apt or npm is not installed
-        ├── NetworkError        something could not be fetched
-        └── NoSpace             the disk is full
+HeadstartError
+├── UsageError              the call itself is wrong                      (exit code 2)
+├── DataError               the user's examples cannot be used
+│   ├── UnreadableFile      one file is damaged, empty, or not what its name says
+│   └── TableError          a table lacks a column, an encoding, a value
+├── ModelError              a backbone or an adapted model cannot be used
+│   ├── CheckpointError     a weight file is damaged or does not fit its configuration
+│   ├── UnsafeFile          a file wants to run code, or to escape its folder
+│   └── VersionError        the folder was written by a newer headstart
+└── MachineError            the machine lacks something
+    ├── MissingExtra        a Python package of an extra is not installed
+    ├── MissingClient       a program such as apt or npm is not installed
+    ├── NetworkError        something could not be fetched
+    └── NoSpace             the disk is full
 """
 
 from __future__ import annotations

@@ -241,7 +241,8 @@ def _read_settings(folder: Path) -> dict[str, Any]:
     path = folder / SETTINGS
     if not path.is_file():
         raise ModelError(
-            f"`{folder}` is not a model that headstart saved", f"give the folder that `fit` named; it holds {SETTINGS}"
+            f"`{folder}` is not a model that headstart saved",
+            f"give the folder that `fit` named; it holds {SETTINGS}",
         )
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -250,7 +251,8 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"`{path}` is damaged", "save the model again") from error
     if written > FORMAT:
         raise VersionError(
-            f"`{folder}` was written by headstart {by}, which is newer than this one", "pip install --upgrade headstart"
+            f"`{folder}` was written by headstart {by}, which is newer than this one",
+            "pip install --upgrade headstart",
         )
     return settings
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from headstart.record import Judged, Record
 from headstart.training import wording
-from headstart.training.record import Judged, Record
 
 BASELINES = ("majority", "simple", "linear_probe", "from_scratch", "from_scratch_converged")
 SHOWN = 3

@@ -52,7 +52,13 @@ class _Walk:
         result = run()
         seconds = time.perf_counter() - started
         self.rows.append(
-            {"file": file, "in": _shape(given), "out": _shape(result), "bytes": _bytes(result), "seconds": seconds}
+            {
+                "file": file,
+                "in": _shape(given),
+                "out": _shape(result),
+                "bytes": _bytes(result),
+                "seconds": seconds,
+            }
         )
         return result
 

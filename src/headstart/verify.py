@@ -23,7 +23,11 @@ def main(folder: str, inputs: str, logits: str) -> None:
     with torch.no_grad():
         by_transformers = _class_of(Path(folder)).from_pretrained(folder, dtype=torch.float32).eval()(**batch).logits
     save_file(
-        {"headstart": torch.from_numpy(model.uncut_logits(batch)), "transformers": by_transformers.contiguous()}, logits
+        {
+            "headstart": torch.from_numpy(model.uncut_logits(batch)),
+            "transformers": by_transformers.contiguous(),
+        },
+        logits,
     )
 
 

@@ -22,9 +22,7 @@ def test_the_split_is_fixed_and_sixty_to_forty() -> None:
 
 
 def test_sentiment_drops_neutral_and_repeated_sentences() -> None:
-    ratings = (
-        "1_1\t0.5\tit plays.\r\n1_2\t-2.1\tit  broke.\r\n2_1\t3\tgreat, really\r\n2_2\t-1\tIt broke.\r\n"
-    )
+    ratings = "1_1\t0.5\tit plays.\r\n1_2\t-2.1\tit  broke.\r\n2_1\t3\tgreat, really\r\n2_2\t-1\tIt broke.\r\n"
     assert sentiment.parse(ratings) == [
         ("it broke.", "negative", -2.1, "1"),
         ("great, really", "positive", 3.0, "2"),

@@ -84,9 +84,7 @@ def test_an_asset_is_obtained_once_and_verified(toy: Asset, monkeypatch: pytest.
     assert not assets.verify("toy")
 
 
-def test_nothing_is_left_behind_when_building_fails(
-    toy: Asset, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_left_behind_when_building_fails(toy: Asset, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "entry", lambda name: replace(toy, members=("toy/absent",)))
     with pytest.raises(DataError, match="absent"):
         assets.get("toy")
@@ -193,9 +191,7 @@ def test_root_updates_the_package_lists_once(monkeypatch, tmp_path: Path) -> Non
     dest = fake_client(monkeypatch, tmp_path, "apt-get", script)
     monkeypatch.setattr(clients.os, "geteuid", lambda: 0)
     digest = hashlib.sha256(b"x\n").hexdigest()
-    assert (
-        clients.fetch(replace(APT, sha256=(digest,)), dest, asset="photos").name == "toy-data_1.0-1_all.deb"
-    )
+    assert clients.fetch(replace(APT, sha256=(digest,)), dest, asset="photos").name == "toy-data_1.0-1_all.deb"
 
 
 def test_a_newer_distribution_names_both_versions(monkeypatch, tmp_path: Path) -> None:

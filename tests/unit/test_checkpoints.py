@@ -51,9 +51,7 @@ def write_onnx(folder: Path) -> Path:
             return bytes([number << 3, value])
         return bytes([number << 3 | 2]) + bytes([len(value)]) + value
 
-    tensor = (
-        field(1, 2) + field(1, 3) + field(2, 1) + field(8, b"onnx::MatMul_7") + field(9, WEIGHT.tobytes())
-    )
+    tensor = field(1, 2) + field(1, 3) + field(2, 1) + field(8, b"onnx::MatMul_7") + field(9, WEIGHT.tobytes())
     node = field(1, b"x") + field(1, b"onnx::MatMul_7") + field(3, b"/layer/MatMul")
     (folder / "net.onnx").write_bytes(field(1, 8) + field(7, field(1, node) + field(5, tensor)))
     return folder / "net.onnx"

@@ -144,9 +144,7 @@ def test_pictures_outside_the_class_folders_are_skipped(tmp_path: Path):
     write_photos(tmp_path)
     shutil.copy(tmp_path / "colour0" / "photo0.png", tmp_path / "cover.png")
     dataset = open_dataset(tmp_path)
-    assert [(s.name, s.error) for s in dataset.skipped] == [
-        ("cover.png", "lies outside the folders of the classes")
-    ]
+    assert [(s.name, s.error) for s in dataset.skipped] == [("cover.png", "lies outside the folders of the classes")]
     assert len(dataset.examples) == 12
 
 

@@ -54,9 +54,7 @@ def test_the_cameras_orientation_is_applied(tmp_path: Path):
 
 
 def test_damaged_metadata_are_no_damage(tmp_path: Path):
-    path = saved(
-        Image.new("RGB", (8, 8), RED), tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff nonsense"
-    )
+    path = saved(Image.new("RGB", (8, 8), RED), tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff nonsense")
     assert open_image(path).size == (8, 8)
 
 
@@ -104,9 +102,7 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize(
-    "size", [(9_600, 9_600), (12_000, 12_000), (100_000, 100_000), (2**31 - 1, 2**31 - 1)]
-)
+@pytest.mark.parametrize("size", [(9_600, 9_600), (12_000, 12_000), (100_000, 100_000), (2**31 - 1, 2**31 - 1)])
 def test_bombs_are_refused_before_they_unfold(tmp_path: Path, size: tuple[int, int]):
     (tmp_path / "a.png").write_bytes(png_header(*size))
     with pytest.raises(UnreadableFile, match="pixels"):
@@ -173,9 +169,7 @@ def test_formats_off_the_list_are_refused(tmp_path: Path, format: str):
 @pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3"])
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_every_format_rate_and_channel_count_gives_the_pitch(
-    tmp_path: Path, ending: str, rate: int, channels: int
-):
+def test_every_format_rate_and_channel_count_gives_the_pitch(tmp_path: Path, ending: str, rate: int, channels: int):
     path = tmp_path / f"a.{ending}"
     soundfile.write(path, np.stack([tone(440, 1.0, rate)] * channels, axis=1), rate)
     samples = open_audio(path)
@@ -278,9 +272,7 @@ def mutants(data: bytes, count: int, seed: int) -> list[bytes]:
                 mutant[at:at] = mutant[at : at + chance.randrange(1, 20)]
             else:
                 mutant[min(at, 60)] = chance.randrange(256)  # headers are where it hurts
-        found.append(
-            bytes(mutant[: chance.randrange(1, len(mutant) + 1)] if chance.random() < 0.2 else mutant)
-        )
+        found.append(bytes(mutant[: chance.randrange(1, len(mutant) + 1)] if chance.random() < 0.2 else mutant))
     return found
 
 
@@ -302,9 +294,7 @@ def test_mutated_pictures_decode_or_are_unreadable(tmp_path: Path, ending: str, 
 @pytest.mark.parametrize("count", MUTANTS)
 @pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3"])
 def test_mutated_recordings_decode_or_are_unreadable(tmp_path: Path, ending: str, count: int):
-    path = (
-        write_sounds(tmp_path, classes=1, per_class=1, rate=8_000, ending=ending) / f"pitch0/sound0.{ending}"
-    )
+    path = write_sounds(tmp_path, classes=1, per_class=1, rate=8_000, ending=ending) / f"pitch0/sound0.{ending}"
     for mutant in mutants(path.read_bytes(), count, 1):
         path.write_bytes(mutant)
         start = time.process_time()

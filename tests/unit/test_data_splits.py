@@ -16,9 +16,7 @@ from headstart.types import Example
 from samples import reviews, write_table
 
 CLASSES = st.lists(st.integers(1, 40), min_size=1, max_size=5)
-GROUPED = st.lists(
-    st.tuples(st.integers(0, 2), st.integers(0, 9), st.integers(0, 30)), min_size=1, max_size=80
-)
+GROUPED = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), st.integers(0, 30)), min_size=1, max_size=80)
 
 
 def singles(sizes: list[int]) -> list[Example]:
@@ -77,9 +75,7 @@ def test_examples_of_the_same_class_never_swap_test_and_validation(size: int, mo
 @settings(max_examples=200)
 def test_groups_and_equal_contents_stay_together(rows: list[tuple[int, int, int]], seed: int):
     examples = [
-        Example(
-            f"{n}", {"text": f"text {content}"}, f"class {label}", group=f"group {group}" if group else None
-        )
+        Example(f"{n}", {"text": f"text {content}"}, f"class {label}", group=f"group {group}" if group else None)
         for n, (label, group, content) in enumerate(rows)
     ]
     divided = divide(examples, seed)
@@ -93,13 +89,9 @@ def test_groups_and_equal_contents_stay_together(rows: list[tuple[int, int, int]
     assert {e.target for e in divided if e.split == "train"} == {e.target for e in examples}
 
 
-@given(
-    CLASSES, st.sampled_from([("train", "test"), ("train", "validation"), ("train", "validation", "test")])
-)
+@given(CLASSES, st.sampled_from([("train", "test"), ("train", "validation"), ("train", "validation", "test")]))
 def test_the_users_own_splits_are_kept(sizes: list[int], names: tuple[str, ...]):
-    examples = [
-        Example(e.name, e.inputs, e.target, split=names[n % len(names)]) for n, e in enumerate(singles(sizes))
-    ]
+    examples = [Example(e.name, e.inputs, e.target, split=names[n % len(names)]) for n, e in enumerate(singles(sizes))]
     divided = divide(examples)
     for before, after in zip(examples, divided, strict=True):
         allowed = {before.split}

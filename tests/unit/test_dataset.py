@@ -69,10 +69,7 @@ def test_equal_contents_with_different_labels_are_told(tmp_path: Path):
 
 
 def test_labels_that_differ_in_case_or_spaces_are_told(tmp_path: Path):
-    rows = [
-        {"text": f"text {n}", "label": label}
-        for n, label in enumerate(["Cat", " cat", "big  Dog ", "bigdog"] * 5)
-    ]
+    rows = [{"text": f"text {n}", "label": label} for n, label in enumerate(["Cat", " cat", "big  Dog ", "bigdog"] * 5)]
     dataset = open_dataset(write_table(tmp_path / "a.csv", rows))
     assert dataset.labels == ("Cat", "big  Dog", "bigdog", "cat")
     assert [note.partition(":")[0] for note in dataset.notes] == [

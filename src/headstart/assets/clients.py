@@ -38,9 +38,7 @@ def fetch(source: Source, folder: Path, *, asset: str) -> Path:
     {"pip": _pip, "npm": _npm, "apt": _apt}[source.client](source, folder, asset)
     files = [file for file in folder.iterdir() if file.is_file() and file.suffix != ".txt"]
     if len(files) != 1:
-        raise NetworkError(
-            f"{source.client} delivered {len(files)} files for `{source.package}`", "try again"
-        )
+        raise NetworkError(f"{source.client} delivered {len(files)} files for `{source.package}`", "try again")
     check(source, files[0])
     return files[0]
 

@@ -33,8 +33,6 @@ def entry(name: str) -> Asset:
 
 
 def _asset(name: str, kind: Any, fields: dict[str, Any]) -> Asset:
-    sources = tuple(
-        Source(**{**source, "sha256": tuple(source["sha256"])}) for source in fields.pop("sources")
-    )
+    sources = tuple(Source(**{**source, "sha256": tuple(source["sha256"])}) for source in fields.pop("sources"))
     members = tuple(fields.pop("members", ()))
     return Asset(name=name, kind=kind, sources=sources, members=members, **fields)

@@ -101,9 +101,7 @@ def _hashes(folder: Path) -> dict[str, str]:
     for file in sorted(folder.rglob("*")):
         if file.is_file() and file != folder / MANIFEST:
             with file.open("rb") as stream:
-                hashes[file.relative_to(folder).as_posix()] = hashlib.file_digest(
-                    stream, "sha256"
-                ).hexdigest()
+                hashes[file.relative_to(folder).as_posix()] = hashlib.file_digest(stream, "sha256").hexdigest()
     return hashes
 
 

@@ -84,4 +84,3 @@ def _converted(path: Path) -> Path:
         f"`{path}` is no checkpoint that headstart reads",
         "give a folder with config.json and model.safetensors, or a checkpoint in a family's published format",
     )
-

@@ -16,11 +16,7 @@ from headstart.types import Spec
 
 
 def _embed(module: nn.Module, features: Features) -> Features:
-    return {
-        "hidden_states": module(
-            input_ids=features["input_ids"], token_type_ids=features.get("token_type_ids")
-        )
-    }
+    return {"hidden_states": module(input_ids=features["input_ids"], token_type_ids=features.get("token_type_ids"))}
 
 
 def _layer(module: nn.Module, features: Features) -> Features:

@@ -118,9 +118,7 @@ class FrozenPart(nn.Module):
         """Return what crosses the cut for a batch of inputs, both by name."""
         missing = [name for name in self.reads if name not in inputs and name not in OPTIONAL_INPUTS]
         if missing:
-            raise ModelError(
-                f"the frozen part needs the input `{missing[0]}`", "it reads: " + ", ".join(self.reads)
-            )
+            raise ModelError(f"the frozen part needs the input `{missing[0]}`", "it reads: " + ", ".join(self.reads))
         features = run_blocks(self.blocks, inputs)
         return {name: features[name] for name in self.writes if name in features}
 
@@ -359,7 +357,11 @@ class Backbone:
         """Return the backbone as it was pre-trained, read from its source again."""
         network = self.family.open(self.source, copy.deepcopy(self.config))
         return Backbone(
-            name=self.name, family=self.family, network=network, preprocess=self.preprocess, source=self.source
+            name=self.name,
+            family=self.family,
+            network=network,
+            preprocess=self.preprocess,
+            source=self.source,
         )
 
     def truncate(self, keep: int) -> None:
@@ -397,7 +399,8 @@ class Backbone:
         freeze = keep if freeze == "all" else self.depth(freeze)
         if freeze > keep:
             raise ModelError(
-                f"cannot freeze {freeze} blocks when only {keep} are kept", f"choose `freeze` from 0 to {keep}"
+                f"cannot freeze {freeze} blocks when only {keep} are kept",
+                f"choose `freeze` from 0 to {keep}",
             )
         return keep, freeze
 

@@ -46,9 +46,7 @@ def convert(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, np.ndarra
         KeyError: a weight is missing.
     """
     found = checkpoint.tensors
-    tensors = {
-        "embeddings.position_embeddings": float32(np.concatenate([found[n] for n in _POSITIONS], axis=1))
-    }
+    tensors = {"embeddings.position_embeddings": float32(np.concatenate([found[n] for n in _POSITIONS], axis=1))}
     for name, tensor in found.items():
         scope, _, ours = name.partition("backbone.")
         if scope or name in _POSITIONS or not ours:

@@ -108,9 +108,7 @@ def _padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 class _InvertedResidual(nn.Module):
     """Widen, filter each channel alone, narrow; add the input where the shapes agree."""
 
-    def __init__(
-        self, inputs: int, kernel: int, stride: int, expansion: int, outputs: int, eps: float
-    ) -> None:
+    def __init__(self, inputs: int, kernel: int, stride: int, expansion: int, outputs: int, eps: float) -> None:
         super().__init__()
         width = inputs * expansion
         self.expand = _ConvNorm(inputs, width, 1, eps) if expansion > 1 else nn.Identity()
@@ -141,9 +139,7 @@ class EfficientNetLiteModel(EfficientNetLitePreTrainedModel):
         for kernel, stride, expansion, outputs in config.layers:
             self.layers.append(_InvertedResidual(width, kernel, stride, expansion, outputs, eps))
             width = outputs
-        self.head = (
-            nn.Identity() if config.head_width is None else _ConvNorm(width, config.head_width, 1, eps)
-        )
+        self.head = nn.Identity() if config.head_width is None else _ConvNorm(width, config.head_width, 1, eps)
         self.post_init()
 
     @property
@@ -157,9 +153,7 @@ class EfficientNetLiteModel(EfficientNetLitePreTrainedModel):
         for layer in self.layers:
             maps = layer(maps)
         maps = self.head(maps)
-        return BaseModelOutputWithPoolingAndNoAttention(
-            last_hidden_state=maps, pooler_output=maps.mean((2, 3))
-        )
+        return BaseModelOutputWithPoolingAndNoAttention(last_hidden_state=maps, pooler_output=maps.mean((2, 3)))
 
 
 class EfficientNetLiteForImageClassification(EfficientNetLitePreTrainedModel):

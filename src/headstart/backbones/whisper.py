@@ -49,9 +49,7 @@ class Whisper(Family):
         width = network.config.d_model
         stream = {"hidden_states": Spec("sequence", width, normalised=False)}
         last = {"hidden_states": Spec("sequence", width)}
-        inputs = nn.ModuleDict(
-            {name: network.get_submodule(name) for name in ("conv1", "conv2", "embed_positions")}
-        )
+        inputs = nn.ModuleDict({name: network.get_submodule(name) for name in ("conv1", "conv2", "embed_positions")})
         return [
             Block("convolutions", inputs, _convolve, reads=("input_features",), writes=stream),
             *(
@@ -165,9 +163,7 @@ def convert(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, np.ndarra
 def _layer_tensors(found: dict[str, np.ndarray], theirs: str, ours: str) -> dict[str, np.ndarray]:
     tensors = {
         **_renamed(found, f"{theirs}/self_attention/layer_norm", f"{ours}.self_attn_layer_norm"),
-        **_stacked(
-            found, f"{theirs}/self_attention/linear_0", f"{ours}.self_attn", ("q_proj", "k_proj", "v_proj")
-        ),
+        **_stacked(found, f"{theirs}/self_attention/linear_0", f"{ours}.self_attn", ("q_proj", "k_proj", "v_proj")),
         **_renamed(found, f"{theirs}/self_attention/linear_1", f"{ours}.self_attn.out_proj"),
         **_renamed(found, f"{theirs}/ffn/layer_norm", f"{ours}.final_layer_norm"),
         **_renamed(found, f"{theirs}/ffn/linear_0", f"{ours}.fc1"),
@@ -176,9 +172,7 @@ def _layer_tensors(found: dict[str, np.ndarray], theirs: str, ours: str) -> dict
     if f"{theirs}/attention/linear_0/weight" in found:
         tensors |= _renamed(found, f"{theirs}/attention/layer_norm", f"{ours}.encoder_attn_layer_norm")
         tensors |= _renamed(found, f"{theirs}/attention/linear_0", f"{ours}.encoder_attn.q_proj")
-        tensors |= _stacked(
-            found, f"{theirs}/attention/linear_1", f"{ours}.encoder_attn", ("k_proj", "v_proj")
-        )
+        tensors |= _stacked(found, f"{theirs}/attention/linear_1", f"{ours}.encoder_attn", ("k_proj", "v_proj"))
         tensors |= _renamed(found, f"{theirs}/attention/linear_2", f"{ours}.encoder_attn.out_proj")
     return tensors
 
@@ -191,9 +185,7 @@ def _renamed(found: dict[str, np.ndarray], theirs: str, ours: str) -> dict[str, 
     }
 
 
-def _stacked(
-    found: dict[str, np.ndarray], theirs: str, ours: str, parts: tuple[str, ...]
-) -> dict[str, np.ndarray]:
+def _stacked(found: dict[str, np.ndarray], theirs: str, ours: str, parts: tuple[str, ...]) -> dict[str, np.ndarray]:
     tensors = {}
     for leaf in ("weight", "bias"):
         for part, piece in zip(parts, np.split(found[f"{theirs}/{leaf}"], len(parts)), strict=True):

@@ -46,9 +46,7 @@ def read(path: Path) -> Checkpoint:
     for shard in sorted(set(expected.values())) or [SINGLE]:
         tensors |= _tensors(path / shard)
     if missing := sorted(expected.keys() - tensors.keys()):
-        raise CheckpointError(
-            f"`{path / INDEX}` lists `{missing[0]}`, which no shard holds", "obtain the folder again"
-        )
+        raise CheckpointError(f"`{path / INDEX}` lists `{missing[0]}`, which no shard holds", "obtain the folder again")
     return Checkpoint(tensors, _json(path / "config.json"))
 
 

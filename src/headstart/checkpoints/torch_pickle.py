@@ -133,9 +133,7 @@ def _resolve(tensor: _Tensor, storages: Mapping[str, np.ndarray]) -> np.ndarray:
     numbers = (tensor.offset, *tensor.shape, *tensor.strides)
     if len(tensor.shape) != len(tensor.strides) or not all(isinstance(n, int) and n >= 0 for n in numbers):
         raise ValueError(f"a tensor has the shape {tensor.shape} and the strides {tensor.strides}")
-    last = tensor.offset + sum(
-        (n - 1) * stride for n, stride in zip(tensor.shape, tensor.strides, strict=True)
-    )
+    last = tensor.offset + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.strides, strict=True))
     count = math.prod(tensor.shape)
     # A stride of 0 could make a small file fill the memory as soon as someone copies the view.
     if count > len(storage) or (count and last >= len(storage)):

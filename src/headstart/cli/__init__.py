@@ -95,11 +95,13 @@ def explain(error: Exception) -> HeadstartError:
 
 
 def _mistyped(error: Exception) -> UsageError:
-    possibilities = getattr(error, "possibilities", None)
-    if possibilities:
-        return UsageError(f"there is no option `{error.option_name}`", f"did you mean `{possibilities[0]}`?")
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context else "headstart"
+    match error:
+        case MistypedError(option_name=str(option), possibilities=[nearest, *_]):
+            return UsageError(f"there is no option `{option}`", f"did you mean `{nearest}`?")
+        case MistypedError(ctx=typer.Context(command_path=str(path))):
+            pass
+        case _:
+            path = "headstart"
     message = error.format_message()
     return UsageError(message[:1].lower() + message[1:], f"see `{path} --help`")
 

@@ -7,11 +7,14 @@ the function: every file here is imported for `headstart --help`.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headstart.errors import MachineError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from headstart.model import Model
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -25,8 +28,14 @@ def check_device(device: str) -> str:
     return device
 
 
+def trained_column(model: Model, role: str, given: str | None) -> str:
+    """Return what the column of texts or labels is called: as given, else as in the table the model learned from."""
+    record = model.record
+    return given or (record.recipe[f"{role}_column"] if record else role)
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Device = Annotated[
-    str, typer.Option("--device", metavar="cpu|auto", help="Where networks run.", callback=check_device)
-]
+Device = Annotated[str, typer.Option("--device", metavar="cpu|auto", help="Where networks run.", callback=check_device)]
+TextColumn = Annotated[str | None, typer.Option("--text-column", help="Where a table has the text.")]
+LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Where a table has the label.")]
 ModelDir = Annotated[str, typer.Argument(metavar="MODEL_DIR", help="A folder that `headstart fit` wrote.")]

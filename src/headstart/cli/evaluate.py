@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from headstart import console
-from headstart.cli.contract import Device, Json, ModelDir
+from headstart.cli.contract import Device, Json, LabelColumn, ModelDir, TextColumn, trained_column
 
 
 def command(
     model_dir: ModelDir,
     data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled data, in any format `fit` reads.")],
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -20,8 +22,12 @@ def command(
     from headstart import api
 
     model = api.load(model_dir)
+    columns = {
+        "text_column": trained_column(model, "text", text_column),
+        "label_column": trained_column(model, "label", label_column),
+    }
     with console.listening() as listener:
-        measured = api.evaluate(model, data, listener=listener)
+        measured = api.evaluate(model, data, listener=listener, **columns)
     if as_json:
         console.say_json(measured)
         return

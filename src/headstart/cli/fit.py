@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headstart import console
-from headstart.cli.contract import Device, Json
+from headstart.cli.contract import Device, Json, LabelColumn, TextColumn
 from headstart.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -19,25 +19,19 @@ DEPTH = "N|all|auto"
 
 
 def command(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A folder with a subfolder a class, or a table.")
-    ],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A folder with a subfolder a class, or a table.")],
     task: Annotated[str | None, typer.Option(help="Such as image-classification.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Catalogue name, folder, or hub id.")] = None,
-    keep: Annotated[
-        str | None, typer.Option(metavar=DEPTH, help="Blocks kept; the head reads the last.")
-    ] = None,
+    keep: Annotated[str | None, typer.Option(metavar=DEPTH, help="Blocks kept; the head reads the last.")] = None,
     freeze: Annotated[str | None, typer.Option(metavar=DEPTH, help="Blocks frozen, from the input.")] = None,
     head: Annotated[str | None, typer.Option(help="Such as mean.")] = None,
-    recipe: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Settings; options override them.")
-    ] = None,
+    recipe: Annotated[str | None, typer.Option(metavar="FILE", help="Settings; options override them.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Most epochs for thawed blocks.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of the head while blocks are thawed.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides splits, order and dropout.")] = None,
-    text_column: Annotated[str | None, typer.Option(help="Where a table has the text.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Where a table has the label.")] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
     group_column: Annotated[str | None, typer.Option(help="What is never split, such as a speaker.")] = None,
     output_dir: Annotated[str | None, typer.Option(metavar="DIR", help="Where the model is written.")] = None,
     engine: Annotated[str | None, typer.Option(help="What runs the frozen part: torch, openvino.")] = None,

@@ -46,9 +46,7 @@ def _status(asset: Any, present: bool) -> str:
     """Return `ready`, `obtainable`, or which client is missing."""
     if present:
         return "ready"
-    programs = {
-        source.client: "apt-get" if source.client == "apt" else source.client for source in asset.sources
-    }
+    programs = {source.client: "apt-get" if source.client == "apt" else source.client for source in asset.sources}
     # pip is run as a module of this Python.
     missing = [c for c, program in programs.items() if c != "pip" and not shutil.which(program)]
     return f"needs {' and '.join(missing)}" if missing else "obtainable"

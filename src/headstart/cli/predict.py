@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headstart import console
-from headstart.cli.contract import Device, Json, ModelDir
+from headstart.cli.contract import Device, Json, ModelDir, TextColumn, trained_column
 from headstart.errors import DataError, UsageError
 from headstart.events import Listener
-from headstart.types import Example, Kind, Label, Skipped
+from headstart.types import Example, Label, Skipped
 
 if TYPE_CHECKING:
     from headstart.model import Model
@@ -25,6 +25,7 @@ def command(
     ] = None,
     text: Annotated[list[str] | None, typer.Option(help="A text; may be given several times.")] = None,
     top: Annotated[int, typer.Option(min=1, metavar="K", help="Classes to print an input.")] = 1,
+    text_column: TextColumn = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -36,7 +37,7 @@ def command(
     model = api.load(model_dir)
     if text and model.kind != "text":
         raise UsageError(f"--text was given to a model of {model.kind} inputs", "give files or folders")
-    found = [*_given(text or []), *_opened(inputs or [], model.kind)]
+    found = [*_given(text or []), *_opened(inputs or [], model, text_column)]
     bad = 0
     with console.listening() as listener:
         for one, answer in _answered(model, found, listener):
@@ -53,14 +54,15 @@ def _given(texts: list[str]) -> list[Example]:
     return [Example(text, {"text": text}) for text in texts]
 
 
-def _opened(paths: list[str], kind: Kind) -> list[Example | Skipped]:
+def _opened(paths: list[str], model: Model, text_column: str | None) -> list[Example | Skipped]:
     """Read each path by itself, so that a bad one costs no other its answer."""
     from headstart.data.inputs import open_inputs
 
+    column = trained_column(model, "text", text_column)
     found: list[Example | Skipped] = []
     for path in paths:
         try:
-            found += open_inputs([path], kind)
+            found += open_inputs([path], model.kind, text_column=column)
         except DataError as error:
             found.append(Skipped(path, error.message))
     return found

@@ -38,32 +38,24 @@ def require_existing(path: Path) -> Path:
         pass
     beside = [entry.name for entry in entries(path.parent)]
     close = difflib.get_close_matches(path.name, beside, n=1)
-    hint = (
-        f"did you mean `{path.parent / close[0]}`?" if close else "check the path, and the folder you are in"
-    )
+    hint = f"did you mean `{path.parent / close[0]}`?" if close else "check the path, and the folder you are in"
     raise DataError(f"`{path}` does not exist", hint)
 
 
 def unrecognised(path: Path, kind: Kind | None) -> DataError:
     """Return the error for data that no format recognises, with the likeliest way out."""
     wanted = WANTED.format(tables=", ".join(table_suffixes()))
-    what = (
-        f"`{path}` holds no {kind} data that can be read" if kind else f"`{path}` is no data that can be read"
-    )
+    what = f"`{path}` holds no {kind} data that can be read" if kind else f"`{path}` is no data that can be read"
     if not is_folder(path):
         if kind_of_file(path):
-            return DataError(
-                f"`{path}` is a single file", f"give the folder with one folder a class: {wanted}"
-            )
+            return DataError(f"`{path}` is a single file", f"give the folder with one folder a class: {wanted}")
         return DataError(what, CONVERTIBLE.get(path.suffix.lower(), wanted))
     files = list(walk(path))
     if not files:
         return DataError(f"`{path}` is an empty folder", wanted)
     tables = [file for file in files if is_table(file)]
     if tables:
-        return DataError(
-            what, f"did you mean the table `{tables[0]}`?" if len(tables) == 1 else _name_tables(path)
-        )
+        return DataError(what, f"did you mean the table `{tables[0]}`?" if len(tables) == 1 else _name_tables(path))
     endings = sorted({file.suffix.lower() or "no ending" for file in files})
     return DataError(f"{what}: it holds only files with {', '.join(endings[:5])}", wanted)
 
@@ -107,9 +99,7 @@ def label_notes(examples: Sequence[Example]) -> list[str]:
         if len(same) > 1
     ]
     if len(labels) > max(FEW_CLASSES, len(examples) / 2):
-        notes.append(
-            f"There are {len(labels)} classes for {len(examples)} examples: is it the right label column?"
-        )
+        notes.append(f"There are {len(labels)} classes for {len(examples)} examples: is it the right label column?")
     return notes
 
 

@@ -17,9 +17,7 @@ from headstart.types import Example, Kind, Skipped
 MAX_TEXT_BYTES = 16 * 1024 * 1024
 
 
-def open_inputs(
-    inputs: Sequence[str | Path], kind: Kind, *, text_column: str = "text"
-) -> list[Example | Skipped]:
+def open_inputs(inputs: Sequence[str | Path], kind: Kind, *, text_column: str = "text") -> list[Example | Skipped]:
     """Read what is to be predicted, in the order given.
 
     Folders are searched, their files sorted. For texts a table is a table of texts and any other file is one
@@ -48,11 +46,7 @@ def open_inputs(
 
 def _files_inside(folder: Path, kind: Kind) -> list[Path]:
     def wanted(file: Path) -> bool:
-        return (
-            (file.suffix.lower() == ".txt" or is_table(file))
-            if kind == "text"
-            else kind_of_file(file) == kind
-        )
+        return (file.suffix.lower() == ".txt" or is_table(file)) if kind == "text" else kind_of_file(file) == kind
 
     files = [file for file in walk(folder) if wanted(file)]
     if not files:
@@ -94,11 +88,7 @@ def _media_inputs(path: Path, kind: Kind) -> list[Example | Skipped]:
         rows = examples(open_table(path), Columns(label=None), kind=kind)
         return [_listed(row, path.parent) for row in rows if not isinstance(row, Note)]
     if path.suffix.lower() == ".txt":
-        return [
-            _media_input(path.parent / line.strip(), kind)
-            for line in _text(path).splitlines()
-            if line.strip()
-        ]
+        return [_media_input(path.parent / line.strip(), kind) for line in _text(path).splitlines() if line.strip()]
     return [_media_input(path, kind)]
 
 

@@ -173,9 +173,7 @@ def _blocks(file: Any, path: Path, max_seconds: float | None) -> Iterator[np.nda
         done += len(block)
         yield block.mean(axis=1, dtype=np.float32)
     if max_seconds is None and len(file.read(1)):
-        raise UnreadableFile(
-            path, f"lasts more than {MAX_SECONDS / 3600:g} h", "cut it into shorter recordings"
-        )
+        raise UnreadableFile(path, f"lasts more than {MAX_SECONDS / 3600:g} h", "cut it into shorter recordings")
 
 
 def _resampled(blocks: Iterator[np.ndarray], stream: Any) -> Iterator[np.ndarray]:

@@ -36,9 +36,7 @@ class MediaFolder(Format):
     def recognises(self, path: Path) -> bool:
         return not split_tables(path).get("train") and any(map(self._is_media, walk(path)))
 
-    def read(
-        self, path: Path, columns: Columns, *, kind: Kind | None = None
-    ) -> Iterator[Example | Skipped | Note]:
+    def read(self, path: Path, columns: Columns, *, kind: Kind | None = None) -> Iterator[Example | Skipped | Note]:
         return unique(self._read(path, columns))
 
     def _read(self, root: Path, columns: Columns) -> Iterator[Example | Skipped | Note]:
@@ -80,9 +78,7 @@ class MediaFolder(Format):
         yield from _split_by_name(items, found)
         unlisted = sum(map(self._is_media, walk(metadata.parent))) - len({item.name for item in found})
         if unlisted > 0:
-            yield Note(
-                f"`{relative_name(metadata, root)}` leaves out {unlisted} {self.noun}s that lie beside it."
-            )
+            yield Note(f"`{relative_name(metadata, root)}` leaves out {unlisted} {self.noun}s that lie beside it.")
 
     def _by_class(self, root: Path, folder: Path, split: Split | None) -> Iterator[Example | Skipped | Note]:
         files = [_File(path, path.relative_to(folder).parts) for path in walk(folder) if self._is_media(path)]
@@ -96,26 +92,20 @@ class MediaFolder(Format):
                 yield Example(name, {self.kind: file.path}, printable(file.parts[0]).strip(), split)
         deep = sum(len(file.parts) > 2 for file in files)
         if deep:
-            yield Note(
-                f"{deep} {self.noun}s lie in folders inside a class folder: the outer folder is their class."
-            )
+            yield Note(f"{deep} {self.noun}s lie in folders inside a class folder: the outer folder is their class.")
 
     def _refuse_wrong_level(self, root: Path, folder: Path, files: list[_File], classes: set[str]) -> None:
         """Raise where the folder given is one too high or too low, or has no classes."""
         layout = LAYOUT.format(root=folder.name, ending=self.ending)
         if not classes and files:
             if folder == root and self._sees_classes(folder.resolve().parent):
-                layout = (
-                    f"is it a class itself? Then give the folder above it, `{folder.parent}`; else {layout}"
-                )
+                layout = f"is it a class itself? Then give the folder above it, `{folder.parent}`; else {layout}"
             raise DataError(f"`{folder}` holds {len(files)} {self.noun}s, but no folders of classes", layout)
         if len(classes) == 1:
             only = folder / next(iter(classes))
             if self._sees_classes(only):
                 inner = ", ".join(f"`{printable(f.name)}`" for f in folders(only)[:5])
-                raise DataError(
-                    f"`{folder}` has one class, `{only.name}`", f"did you mean `{only}`? It has {inner}"
-                )
+                raise DataError(f"`{folder}` has one class, `{only.name}`", f"did you mean `{only}`? It has {inner}")
         if folder == root and classes and all(map(split_named, classes)):
             raise DataError(
                 f"`{root}` has folders of splits, but no folders of classes in them",

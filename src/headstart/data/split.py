@@ -77,9 +77,7 @@ def assign_splits(
         _cut(splits, examples, hashes, ("test", "validation"), seed)
         return _with(examples, splits), _absences(splits, examples)
     if "train" not in given:
-        raise DataError(
-            "the data have no training examples", "call one folder, file or value of the split `train`"
-        )
+        raise DataError("the data have no training examples", "call one folder, file or value of the split `train`")
     splits = [example.split or "train" for example in examples]
     notes = _own_split_notes(examples, hashes, splits)
     if "validation" not in given:
@@ -116,9 +114,7 @@ def _cut(
 
 def _quota(sizes: dict[str, int], split: Split) -> Counter[str]:
     """Return how many examples of each class `split` should get."""
-    share, fewest = (
-        (TEST_SHARE, FEWEST_FOR_TEST) if split == "test" else (VALIDATION_SHARE, FEWEST_FOR_VALIDATION)
-    )
+    share, fewest = (TEST_SHARE, FEWEST_FOR_TEST) if split == "test" else (VALIDATION_SHARE, FEWEST_FOR_VALIDATION)
     return Counter({label: int(share * n + 0.5) for label, n in sizes.items() if n >= fewest})
 
 
@@ -142,9 +138,7 @@ def _leaves_some(unit: Unit, remaining: Counter[str]) -> bool:
     return all(remaining[label] > n for label, n in unit.counts.items())
 
 
-def _units(
-    indices: Collection[int], examples: Sequence[Example], hashes: Sequence[str], seed: int
-) -> Iterable[Unit]:
+def _units(indices: Collection[int], examples: Sequence[Example], hashes: Sequence[str], seed: int) -> Iterable[Unit]:
     """Join the examples that share a group or their content, however long the chain."""
     parent: dict[str, str] = {}
 
@@ -171,9 +165,7 @@ def _group_key(example: Example, content: str) -> str:
     return f"group {example.group}" if example.group is not None else f"content {content}"
 
 
-def _own_split_notes(
-    examples: Sequence[Example], hashes: Sequence[str], splits: Sequence[Split]
-) -> list[str]:
+def _own_split_notes(examples: Sequence[Example], hashes: Sequence[str], splits: Sequence[Split]) -> list[str]:
     """Say what is wrong with the splits that the user made; they are kept as they are."""
     notes = []
     unsplit = sum(example.split is None for example in examples)
@@ -191,15 +183,11 @@ def _own_split_notes(
             groups[example.group].add(split)
     torn = sum(len(found) > 1 for found in groups.values())
     if torn:
-        notes.append(
-            f"{_n(torn, 'group')} {_are(torn)} in more than one of the splits that the data came with."
-        )
+        notes.append(f"{_n(torn, 'group')} {_are(torn)} in more than one of the splits that the data came with.")
     unseen = _classes(examples, splits, SPLITS) - _classes(examples, splits, ("train",))
     if unseen:
         names = ", ".join(f"`{name}`" for name in sorted(unseen)[:5])
-        notes.append(
-            f"{_n(len(unseen), 'class', 'classes')} {_have(len(unseen))} no training example: {names}."
-        )
+        notes.append(f"{_n(len(unseen), 'class', 'classes')} {_have(len(unseen))} no training example: {names}.")
     return notes
 
 
@@ -212,9 +200,7 @@ def _spread(hashes: Sequence[str], splits: Sequence[Split]) -> int:
     where = defaultdict(set)
     for content, split in zip(hashes, splits, strict=True):
         where[content].add(split)
-    return sum(
-        split != "train" and len(where[content]) > 1 for content, split in zip(hashes, splits, strict=True)
-    )
+    return sum(split != "train" and len(where[content]) > 1 for content, split in zip(hashes, splits, strict=True))
 
 
 def _absences(splits: Sequence[Split], examples: Sequence[Example]) -> list[str]:
@@ -224,8 +210,7 @@ def _absences(splits: Sequence[Split], examples: Sequence[Example]) -> list[str]
         fewest = max(Counter(example.target for example in examples).values(), default=0)
         reason = f"with {_n(fewest, 'example')} a class at most" if fewest < FEWEST_FOR_VALIDATION else "here"
         notes.append(
-            f"No validation split is possible {reason}: "
-            "defaults measured on other data are used, never the test split."
+            f"No validation split is possible {reason}: defaults measured on other data are used, never the test split."
         )
     if "test" not in splits:
         notes.append("There is no test split, so no score is given: add held-out examples as a split `test`.")

@@ -56,9 +56,7 @@ class TableFormat(Format):
     def open_table(self, path: Path) -> Table:
         """Read the file, or raise TableError."""
 
-    def read(
-        self, path: Path, columns: Columns, *, kind: Kind | None = None
-    ) -> Iterator[Example | Skipped | Note]:
+    def read(self, path: Path, columns: Columns, *, kind: Kind | None = None) -> Iterator[Example | Skipped | Note]:
         return unique(examples(self.open_table(path), columns, kind=kind))
 
 
@@ -99,9 +97,7 @@ def decode(path: Path) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise TableError(f"`{path}` is UTF-16, not UTF-8", _convert(path, "UTF-16"))
     if (at := data.find(b"\0")) >= 0:
-        raise TableError(
-            f"`{path}` holds a NUL byte in line {_line(data, at)}", "remove it, or export the table again"
-        )
+        raise TableError(f"`{path}` holds a NUL byte in line {_line(data, at)}", "remove it, or export the table again")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

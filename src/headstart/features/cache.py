@@ -11,7 +11,6 @@ The catalogue uses SQLite's rollback journal, not WAL: WAL of the versions in us
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import time
 import uuid

@@ -91,9 +91,7 @@ def extract(
     fill = _Fill(backbone, frozen, engine, entry, hashes, storage, listener)
     fits = fill.run(todo)
     skipped += fill.skipped
-    bad = {skip.name for skip in skipped} | {
-        e.name for e in examples if hashes.get(e.name) in fill.unreadable
-    }
+    bad = {skip.name for skip in skipped} | {e.name for e in examples if hashes.get(e.name) in fill.unreadable}
     readable = tuple(e for e in examples if e.name not in bad)
     source = (
         _Stored(entry.rows([hashes[e.name] for e in readable]), frozen)

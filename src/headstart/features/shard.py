@@ -19,7 +19,14 @@ from headstart.errors import DataError
 
 Row = dict[str, np.ndarray]
 
-_DTYPES = {"F16": np.float16, "F32": np.float32, "I64": np.int64, "I32": np.int32, "U8": np.uint8, "BOOL": np.bool_}
+_DTYPES = {
+    "F16": np.float16,
+    "F32": np.float32,
+    "I64": np.int64,
+    "I32": np.int32,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
 
 
 def write_shard(path: Path, rows: Sequence[Row], ragged: Sequence[str]) -> str:

@@ -48,7 +48,10 @@ class TextPreprocess(Preprocess):
 
     def decode(self, example: Example) -> dict[str, list[int]]:
         encoded = self.tokenizer(
-            example.inputs["text"], example.inputs.get("text_pair"), truncation=True, max_length=self.max_steps
+            example.inputs["text"],
+            example.inputs.get("text_pair"),
+            truncation=True,
+            max_length=self.max_steps,
         )
         return {name: encoded[name] for name in self.tokenizer.model_input_names if name in encoded}
 

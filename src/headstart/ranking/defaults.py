@@ -69,5 +69,3 @@ def known_facts(backbone: Backbone) -> dict[str, str]:
     if asset is None:
         return {"licence": "unknown", "origin": backbone.name}
     return {"licence": asset.licence, "origin": asset.origin}
-
-

@@ -84,7 +84,10 @@ class Classification(Task):
         }
         if intervals:
             f1 = bootstrap(lambda p, t: f1_macro(p, t, self.outputs), predicted, targets)
-            for name, (low, high) in {"eval_accuracy": wilson(correct, len(targets)), "eval_f1_macro": f1}.items():
+            for name, (low, high) in {
+                "eval_accuracy": wilson(correct, len(targets)),
+                "eval_f1_macro": f1,
+            }.items():
                 found |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
         return found
 

@@ -13,8 +13,8 @@ import numpy as np
 from torch import Tensor
 
 from headstart.data.dataset import Dataset
-from headstart.registry import plugins
 from headstart.errors import UsageError, nearest
+from headstart.registry import plugins
 from headstart.types import Example, Kind
 
 

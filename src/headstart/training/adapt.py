@@ -53,9 +53,7 @@ def adapt(trainable: TrainablePart, splits: Splits, task: Task, recipe: Recipe, 
     outcomes = []
     for seed in range(recipe.seed, recipe.seed + recipe.seeds):
         trainable.load_state_dict(probe.state_dict())
-        for event in train_thawed(
-            trainable, task, recipe, train=splits.train, validation=splits.validation, seed=seed
-        ):
+        for event in train_thawed(trainable, task, recipe, train=splits.train, validation=splits.validation, seed=seed):
             hear(event)
         outcomes.append((_validation(trainable, splits, task), copy.deepcopy(trainable.state_dict())))
     trainable.load_state_dict(min(outcomes, key=lambda one: one[0]["eval_loss"])[1])

@@ -148,9 +148,7 @@ def _how_made(record: Record) -> str:
     weights = f"Its weights: {_escaped(origin)}; licence {_escaped(facts.get('licence') or 'unknown')}."
     trained = sum(record.counts.get("train", {}).values())
     examples = f"It learnt from {trained:,} {wording.PLURALS[record.kind]}."
-    time = (
-        f"In all this took {wording.duration(record.seconds['total'])}." if "total" in record.seconds else ""
-    )
+    time = f"In all this took {wording.duration(record.seconds['total'])}." if "total" in record.seconds else ""
     recipe = "The recipe lies beside this card."
     return f"{wording.cut(record)}\n\n{' '.join(part for part in (examples, time, recipe, weights) if part)}"
 

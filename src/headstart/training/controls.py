@@ -19,12 +19,12 @@ from headstart.features.cache import FeatureCache
 from headstart.features.extract import FeatureSet, extract
 from headstart.heads.contract import make_head
 from headstart.model import Model
+from headstart.record import Control
 from headstart.registry import plugin
 from headstart.tasks.contract import Task
 from headstart.training.adapt import Splits
 from headstart.training.loop import Labelled, TimeLimit, predict_logits, train_thawed
 from headstart.training.recipe import Recipe
-from headstart.record import Control
 
 LEARNING_RATES = (3e-4, 1e-3, 3e-3)
 _TRIAL_SHARE = 0.15  # of the time limit, for each learning rate that is tried

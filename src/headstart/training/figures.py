@@ -106,9 +106,7 @@ def depths(record: Record) -> Markup:
         figure, axes = _figure(2.6)
         for row in rows:
             control = Control(row["score"], row["ci_low"], row["ci_high"])
-            _interval(
-                axes, control, row["keep"], WARM if row["keep"] == record.keep else ACCENT, upright=True
-            )
+            _interval(axes, control, row["keep"], WARM if row["keep"] == record.keep else ACCENT, upright=True)
         axes.grid(axis="y", color=LINE, linewidth=0.6)
         axes.set_axisbelow(True)
         _whole_ticks(axes)
@@ -139,9 +137,7 @@ def epochs_of(record: Record) -> list[list[dict[str, Any]]]:
 
 def chosen_epoch(record: Record) -> dict[str, Any] | None:
     """Return the epoch with the lowest validation loss, whose weights were kept."""
-    measured = [
-        e for run in epochs_of(record) for e in run if wording.find(e["validation"], "eval_loss") is not None
-    ]
+    measured = [e for run in epochs_of(record) for e in run if wording.find(e["validation"], "eval_loss") is not None]
     return min(measured, key=lambda entry: entry["validation"]["eval_loss"], default=None)
 
 
@@ -172,9 +168,7 @@ def _interval(axes: Axes, control: Control, place: float, colour: str, *, uprigh
 
 def _beside(axes: Axes, place: float, text: str, *, bold: bool) -> None:
     weight = "bold" if bold else "normal"
-    axes.annotate(
-        text, (1.02, place), xycoords=("axes fraction", "data"), va="center", color=INK, fontweight=weight
-    )
+    axes.annotate(text, (1.02, place), xycoords=("axes fraction", "data"), va="center", color=INK, fontweight=weight)
 
 
 def _score_axis(axis: Any, set_limits: Any, metric: str) -> None:
@@ -189,9 +183,7 @@ def _as_percent(value: float, _: Any) -> str:
 
 def _line(axes: Axes, epochs: Sequence[float], values: Iterable[float | None], colour: str) -> None:
     points = [math.nan if value is None else value for value in values]
-    axes.plot(
-        epochs, points, color=colour, linewidth=1.6, marker="o" if len(points) <= 40 else "", markersize=4
-    )
+    axes.plot(epochs, points, color=colour, linewidth=1.6, marker="o" if len(points) <= 40 else "", markersize=4)
 
 
 def _whole_ticks(axes: Axes) -> None:
@@ -211,8 +203,7 @@ def _told(control: Control, metric: str) -> str:
 def _told_learning(record: Record, runs: list[list[dict[str, Any]]], chosen: dict[str, Any] | None) -> str:
     metric = record.first_metric
     start, end = (
-        wording.score(wording.find(entry["validation"], metric), metric)
-        for entry in (runs[0][0], runs[0][-1])
+        wording.score(wording.find(entry["validation"], metric), metric) for entry in (runs[0][0], runs[0][-1])
     )
     told = f"{wording.metric_name(metric).capitalize()} on validation goes from {start} to {end}."
     return told if chosen is None else f"{told} The one chosen is number {chosen['epoch']:g}."

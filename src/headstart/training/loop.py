@@ -195,7 +195,11 @@ class _BestKeeper:
     """Remembers the weights with the lowest validation loss; without a validation split, the last ones."""
 
     def __init__(
-        self, trainable: TrainablePart, task: Task, validation: Labelled | None, before_look: Callable[[], None]
+        self,
+        trainable: TrainablePart,
+        task: Task,
+        validation: Labelled | None,
+        before_look: Callable[[], None],
     ) -> None:
         self._trainable, self._task, self._validation, self._before = trainable, task, validation, before_look
         self._best, self._weights = math.inf, None

@@ -115,18 +115,12 @@ def facts(record: Record) -> list[tuple[str, str]]:
 def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(_filters())
-    return environment.from_string(
-        files(__package__).joinpath("report.html.jinja").read_text(encoding="utf-8")
-    )
+    return environment.from_string(files(__package__).joinpath("report.html.jinja").read_text(encoding="utf-8"))
 
 
 def _filters() -> dict[str, Any]:
     names = ("score", "interval", "percent", "duration", "excerpt", "baseline_name", "metric_name")
     sentences = ("headline", "comparison", "cut", "engine", "saved")
-    return {name: getattr(wording, name) for name in names + sentences} | {
-        "seconds_name": wording.SECONDS.get
-    }
+    return {name: getattr(wording, name) for name in names + sentences} | {"seconds_name": wording.SECONDS.get}

@@ -41,12 +41,8 @@ _PERCENT_METRICS = {"eval_accuracy"}
 def headline(record: Record) -> str:
     """Return the result in one sentence, with its interval."""
     if record.metrics is None:
-        return (
-            f"There were no test examples: {record.metrics_missing.rstrip('.') or 'no split was possible'}."
-        )
-    return (
-        f"On {_examples(record)} it had never seen, the adapted model {_achieves(record)} {_range(record)}."
-    )
+        return f"There were no test examples: {record.metrics_missing.rstrip('.') or 'no split was possible'}."
+    return f"On {_examples(record)} it had never seen, the adapted model {_achieves(record)} {_range(record)}."
 
 
 def comparison(record: Record) -> str:
@@ -71,9 +67,7 @@ def cut(record: Record) -> str:
     """Return what was frozen, trained and dropped."""
     sentences = [f"Of {record.blocks} blocks, {_lowest(record.freeze)} frozen."]
     if record.freeze:
-        sentences[0] = (
-            f"{sentences[0][:-1]}: they stay as they were pre-trained, and each example crosses them once."
-        )
+        sentences[0] = f"{sentences[0][:-1]}: they stay as they were pre-trained, and each example crosses them once."
     thawed = record.keep - record.freeze
     trained = f"{_blocks(thawed)} above and the head" if thawed else "Only the head"
     sentences.append(f"{trained} ({record.head}) learnt from the training examples{_share(record)}.")
@@ -182,9 +176,7 @@ def size(count: float) -> str:
 def excerpt(text: Any, limit: int = 80) -> str:
     """Return `text` on one line, at most `limit` characters, without what steers a terminal or a page."""
     line = " ".join(str(text)[: 4 * limit].split())
-    line = "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line
-    )
+    line = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
@@ -211,9 +203,7 @@ def flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 def hub_id(record: Record) -> str | None:
     """Return the backbone's id on the model hub, where it has the form of one and is no local folder."""
-    is_id = (
-        re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", record.backbone) and not Path(record.backbone).exists()
-    )
+    is_id = re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", record.backbone) and not Path(record.backbone).exists()
     return record.backbone if is_id else None
 
 

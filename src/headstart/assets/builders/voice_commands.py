@@ -39,12 +39,7 @@ def choose(texts: dict[str, str], keys: set[str]) -> dict[str, str]:
     words: dict[str, str] = {}
     for key, text in sorted(texts.items()):
         word = unicodedata.normalize("NFC", text).strip(" .!").casefold()
-        if (
-            key in keys
-            and word.isalpha()
-            and len(word) >= LETTERS_AT_LEAST
-            and not key.startswith(_NOT_WORDS)
-        ):
+        if key in keys and word.isalpha() and len(word) >= LETTERS_AT_LEAST and not key.startswith(_NOT_WORDS):
             words[word] = key
     shortest = sorted(words, key=lambda word: (len(word), word))[:WORDS]
     return {word: words[word] for word in shortest}

@@ -55,9 +55,7 @@ class Format(ABC):
         """Say whether `path` has this format, from its name and its listing alone; never raises."""
 
     @abstractmethod
-    def read(
-        self, path: Path, columns: Columns, *, kind: Kind | None = None
-    ) -> Iterator[Example | Skipped | Note]:
+    def read(self, path: Path, columns: Columns, *, kind: Kind | None = None) -> Iterator[Example | Skipped | Note]:
         """Yield every example in an order that depends on the data alone, with names that are unique.
 
         What cannot be used is yielded as `Skipped`; what the user must know besides, as `Note`.

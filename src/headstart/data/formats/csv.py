@@ -35,9 +35,7 @@ class Csv(TableFormat):
             if len(cells) == len(header):
                 rows.append((number, dict(zip(header, cells, strict=True))))
             else:
-                skipped.append(
-                    Skipped(f"row {number}", f"has {len(cells)} cells where the header has {len(header)}")
-                )
+                skipped.append(Skipped(f"row {number}", f"has {len(cells)} cells where the header has {len(header)}"))
         return Table(path, header, tuple(rows), tuple(skipped))
 
 

@@ -20,9 +20,7 @@ class TableFolder(Format):
     def recognises(self, path: Path) -> bool:
         return bool(split_tables(path).get("train"))
 
-    def read(
-        self, path: Path, columns: Columns, *, kind: Kind | None = None
-    ) -> Iterator[Example | Skipped | Note]:
+    def read(self, path: Path, columns: Columns, *, kind: Kind | None = None) -> Iterator[Example | Skipped | Note]:
         return unique(self._read(path, columns, kind))
 
     def _read(self, path: Path, columns: Columns, kind: Kind | None) -> Iterator[Example | Skipped | Note]:
