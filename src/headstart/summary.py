@@ -8,6 +8,7 @@ from typing import Any
 
 from headstart.record import Judged, Record
 from headstart.training import wording
+from headstart.training.report import FILE_NAME
 
 BASELINES = ("majority", "simple", "linear_probe", "from_scratch", "from_scratch_converged")
 SHOWN = 3
@@ -38,7 +39,7 @@ def summary_json(record: Record, model_dir: Path) -> dict[str, Any]:
     }
 
 
-def summary_lines(record: Record, model_dir: Path, report: Path) -> Iterator[str]:
+def summary_lines(record: Record, model_dir: Path) -> Iterator[str]:
     """Yield what was kept and frozen, the time, the scores, a few examples, and where everything lies."""
     yield f"{record.task} with {record.backbone}"
     yield wording.cut(record)
@@ -52,7 +53,7 @@ def summary_lines(record: Record, model_dir: Path, report: Path) -> Iterator[str
     yield from _judged("wrong", [one for one in record.judged if one.predicted != one.target])
     yield ""
     yield f"model   {model_dir}"
-    yield f"report  {report}"
+    yield f"report  {model_dir / FILE_NAME}"
 
 
 def _times(record: Record) -> str:

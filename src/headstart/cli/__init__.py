@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -94,14 +94,11 @@ def explain(error: Exception) -> HeadstartError:
     )
 
 
-def _mistyped(error: Exception) -> UsageError:
-    match error:
-        case MistypedError(option_name=str(option), possibilities=[nearest, *_]):
-            return UsageError(f"there is no option `{option}`", f"did you mean `{nearest}`?")
-        case MistypedError(ctx=typer.Context(command_path=str(path))):
-            pass
-        case _:
-            path = "headstart"
+def _mistyped(error: Any) -> UsageError:
+    nearest = getattr(error, "possibilities", None)
+    if nearest:
+        return UsageError(f"there is no option `{error.option_name}`", f"did you mean `{nearest[0]}`?")
+    path = error.ctx.command_path if error.ctx else "headstart"
     message = error.format_message()
     return UsageError(message[:1].lower() + message[1:], f"see `{path} --help`")
 

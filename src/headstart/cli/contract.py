@@ -31,7 +31,7 @@ def check_device(device: str) -> str:
 def trained_column(model: Model, role: str, given: str | None) -> str:
     """Return what the column of texts or labels is called: as given, else as in the table the model learned from."""
     record = model.record
-    return given or (record.recipe[f"{role}_column"] if record else role)
+    return given or (record.recipe.get(f"{role}_column", role) if record else role)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

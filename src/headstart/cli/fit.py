@@ -9,7 +9,7 @@ import typer
 
 from headstart import console
 from headstart.cli.contract import Device, Json, LabelColumn, TextColumn
-from headstart.errors import MissingExtra
+from headstart.errors import MissingExtra, ModelError
 
 if TYPE_CHECKING:
     from headstart.model import Model
@@ -93,11 +93,13 @@ def _require_torch(data: str, recipe: Recipe) -> None:
 
 
 def _say(model: Model, as_json: bool) -> None:
-    from headstart.cli.report import REPORT
     from headstart.summary import summary_json, summary_lines
 
+    record, folder = model.record, model.folder
+    if record is None or folder is None:
+        raise ModelError("the model was not saved", "run the same command again with --resume")
     if as_json:
-        console.say_json(summary_json(model.record, model.folder))
+        console.say_json(summary_json(record, folder))
         return
-    for line in summary_lines(model.record, model.folder, model.folder / REPORT):
+    for line in summary_lines(record, folder):
         console.say(line)

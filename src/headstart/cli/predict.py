@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +9,6 @@ import typer
 from headstart import console
 from headstart.cli.contract import Device, Json, ModelDir, TextColumn, trained_column
 from headstart.errors import DataError, UsageError
-from headstart.events import Listener
 from headstart.types import Example, Label, Skipped
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ def command(
     found = [*_given(text or []), *_opened(inputs or [], model, text_column)]
     bad = 0
     with console.listening() as listener:
-        for one, answer in _answered(model, found, listener):
+        for one, answer in model.predict_examples(found, listener=listener):
             bad += isinstance(answer, Skipped)
             if as_json:
                 console.say_json(_as_json(one.name, answer))
@@ -66,16 +64,6 @@ def _opened(paths: list[str], model: Model, text_column: str | None) -> list[Exa
         except DataError as error:
             found.append(Skipped(path, error.message))
     return found
-
-
-def _answered(
-    model: Model, found: list[Example | Skipped], listener: Listener
-) -> Iterator[tuple[Example | Skipped, Label | Skipped]]:
-    """Yield one answer for each of `found`, in its order, as soon as its batch is done."""
-    examples = [one for one in found if isinstance(one, Example)]
-    predictions = model.predict_examples(examples, listener=listener)
-    for one in found:
-        yield (one, one) if isinstance(one, Skipped) else next(predictions)
 
 
 def _as_json(name: str, answer: Label | Skipped) -> dict[str, Any]:

@@ -11,17 +11,17 @@ from headstart import console
 from headstart.cli.contract import ModelDir
 from headstart.errors import ModelError
 
-REPORT = "report.html"
-
 
 def command(
     model_dir: ModelDir,
     open_it: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
 ) -> None:
     """Print the path of a model's report."""
-    path = Path(model_dir) / REPORT
+    from headstart.training.report import FILE_NAME
+
+    path = Path(model_dir) / FILE_NAME
     if not path.is_file():
-        raise ModelError(f"`{model_dir}` holds no {REPORT}", "give a folder that `headstart fit` wrote")
+        raise ModelError(f"`{model_dir}` holds no {FILE_NAME}", "give a folder that `headstart fit` wrote")
     console.say(str(path))
     if open_it:
         typer.launch(path.resolve().as_uri())
