@@ -236,6 +236,25 @@ def test_hours_in_a_small_file_are_refused(tmp_path: Path, monkeypatch: pytest.M
     assert len(open_audio(tmp_path / "a.flac", max_seconds=1)) == 16_000
 
 
+def test_a_stream_that_does_not_say_its_length(tmp_path: Path):
+    soundfile.write(tmp_path / "a.flac", tone(440, 1.0, 16_000), 16_000)
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)  # the total of samples in STREAMINFO, 0 for unknown
+    (tmp_path / "a.flac").write_bytes(data)
+    for open_media in (open_audio, audio_seconds):
+        with pytest.raises(UnreadableFile, match="does not say how long"):
+            open_media(tmp_path / "a.flac")
+
+
+def test_a_header_that_claims_too_few_samples_bounds_what_is_decoded(tmp_path: Path):
+    soundfile.write(tmp_path / "a.flac", tone(440, 1.0, 16_000), 16_000)
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    data[22:26] = struct.pack(">I", 100)
+    (tmp_path / "a.flac").write_bytes(data)
+    assert len(open_audio(tmp_path / "a.flac")) <= 100
+
+
 @pytest.mark.parametrize("rate", [1, 900, 1_000_000, 2**31 - 1])
 def test_impossible_sampling_rates(tmp_path: Path, rate: int):
     soundfile.write(tmp_path / "a.wav", np.zeros(100), 16_000)

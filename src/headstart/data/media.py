@@ -32,6 +32,7 @@ SAMPLING_RATES = (1_000, 768_000)
 # 0 dBFS is 1.0; a file of 32-bit integers stored as floats still fits
 MAX_AMPLITUDE = 2.0**31
 BLOCK_SAMPLES = 1 << 20
+UNKNOWN_FRAMES = 1 << 62
 
 
 def kind_of_file(path: Path) -> Kind | None:
@@ -156,11 +157,17 @@ def _opened_audio(soundfile: Any, path: Path) -> Iterator[Any]:
             raise UnreadableFile(path, f"claims {file.samplerate} samples a second")
         if file.frames == 0:
             raise UnreadableFile(path, "holds no sound")
+        if file.frames >= UNKNOWN_FRAMES:
+            # libsndfile cannot read such a file to its end.
+            raise UnreadableFile(path, "does not say how long it is", "write it again as a complete file")
         yield file
 
 
 def _blocks(file: Any, path: Path, max_seconds: float | None) -> Iterator[np.ndarray]:
-    """Yield mono blocks; the frames are counted as they come, because a header may claim any number."""
+    """Yield mono blocks; soundfile gives no more frames than the header claims, so the header is checked."""
+    if max_seconds is None and file.frames > MAX_SECONDS * file.samplerate:
+        hours = f"lasts more than {MAX_SECONDS / 3600:g} h"
+        raise UnreadableFile(path, hours, "cut it into shorter recordings")
     limit = math.ceil(min(max_seconds or math.inf, MAX_SECONDS) * file.samplerate)
     size = max(1, BLOCK_SAMPLES // file.channels)
     done = 0
@@ -172,8 +179,6 @@ def _blocks(file: Any, path: Path, max_seconds: float | None) -> Iterator[np.nda
             raise UnreadableFile(path, "holds samples that are no numbers, or impossibly loud")
         done += len(block)
         yield block.mean(axis=1, dtype=np.float32)
-    if max_seconds is None and len(file.read(1)):
-        raise UnreadableFile(path, f"lasts more than {MAX_SECONDS / 3600:g} h", "cut it into shorter recordings")
 
 
 def _resampled(blocks: Iterator[np.ndarray], stream: Any) -> Iterator[np.ndarray]:
