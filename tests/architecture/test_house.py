@@ -1,0 +1,152 @@
+"""The rules of the house that a reader would otherwise have to check by hand."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import headstart
+from headstart.registry import NOUNS
+
+SOURCE = Path(headstart.__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+ROOT = Path(__file__).parents[2]
+
+# What runs code out of a file, or writes where an archive says. The restricted unpickler is the one exception.
+UNSAFE = {
+    "torch.load",
+    "torch.hub.load",
+    "pickle.load",
+    "pickle.loads",
+    "pickle.Unpickler",
+    "joblib.load",
+    "cloudpickle.load",
+    "marshal.load",
+    "marshal.loads",
+    "shelve.open",
+    "dill.load",
+    "yaml.load",
+    "yaml.unsafe_load",
+    "shutil.unpack_archive",
+    "os.system",
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+}
+UNSAFE_METHODS = {"extractall", "read_pickle"}
+UNPICKLER = "checkpoints/torch_pickle.py"
+VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "base", "core", "manager", "handler"}
+
+
+def name_of(node):
+    """Return `a.b.c` for a chain of attributes, else an empty string."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (owner := name_of(node.value)):
+        return f"{owner}.{node.attr}"
+    return ""
+
+
+def imported_names(tree):
+    """Return what each local name stands for: `{"np": "numpy", "loads": "pickle.loads"}`."""
+    names = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.asname: alias.name for alias in node.names if alias.asname}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def unsafe_uses(source):
+    """Return every mention of an unsafe function, under whatever name it was imported."""
+    tree = ast.parse(source)
+    names = imported_names(tree)
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in UNSAFE_METHODS:
+            found.append(node.attr)
+        first, dot, rest = name_of(node).partition(".")
+        full = names.get(first, first) + dot + rest
+        if full in UNSAFE:
+            found.append(full)
+        for keyword in node.keywords if isinstance(node, ast.Call) else ():
+            trusting = not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False)
+            if (keyword.arg in ("allow_pickle", "trust_remote_code", "shell") and trusting) or (
+                keyword.arg == "weights_only"
+            ):
+                found.append(keyword.arg)
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(SOURCE).as_posix())
+def test_no_file_can_run_code(file):
+    allowed = {"pickle.Unpickler"} if file.relative_to(SOURCE).as_posix() == UNPICKLER else set()
+    assert not set(unsafe_uses(file.read_text("utf-8"))) - allowed
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import torch; torch.load('x')",
+        "from pickle import loads as read; read(b'')",
+        "import pickle as p\nclass U(p.Unpickler): pass",
+        "archive.extractall('.')",
+        "x = eval",
+        "numpy.load('x', allow_pickle=True)",
+        "AutoModel.from_pretrained('x', trust_remote_code=flag)",
+    ],
+)
+def test_the_search_finds_what_is_unsafe(source):
+    assert unsafe_uses(source)
+
+
+def test_no_prints_no_asserts():
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            assert not isinstance(node, ast.Assert), f"{file}:{node.lineno}"
+            assert not (isinstance(node, ast.Call) and name_of(node.func) == "print"), f"{file}:{node.lineno}"
+
+
+def test_names_say_what_is_inside():
+    names = {part.removesuffix(".py") for file in FILES for part in file.relative_to(SOURCE).parts}
+    for file in FILES:
+        names |= {node.name for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.ClassDef)}
+    assert not {name for name in names if set(words(name)) & VAGUE}
+
+
+def words(name):
+    """Split `feature_cache` and `FeatureCache` alike."""
+    spaced = "".join(f" {character}" if character.isupper() else character for character in name)
+    return spaced.lower().replace("_", " ").split()
+
+
+@pytest.mark.parametrize("folder", NOUNS)
+def test_every_plugin_folder_states_its_contract(folder):
+    contract = SOURCE / Path(*folder.split(".")) / "contract.py"
+    assert ast.get_docstring(ast.parse(contract.read_text("utf-8")))
+
+
+@pytest.mark.slow
+def test_no_room_imports_from_above():
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run(['--no-cache'])"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+def test_nothing_has_grown_too_long():
+    command = [sys.executable, "scripts/sizes.py", "src", "scripts"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_project_names_no_package_host():
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    assert "://" not in lock
+    assert "--hash=sha256:" in lock
