@@ -30,7 +30,7 @@ from headstart.heads.contract import Head, make_head
 from headstart.record import Record
 from headstart.registry import plugin
 from headstart.tasks.contract import Task, find_task
-from headstart.types import Example, Label, Skipped
+from headstart.types import Example, Kind, Label, Skipped
 
 FORMAT = 1
 SETTINGS = "headstart.toml"
@@ -64,7 +64,7 @@ class Model:
         self._runner: Runner | None = None
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> Kind:
         return self.task.kind
 
     @property
