@@ -150,7 +150,8 @@ def _how_made(record: Record) -> str:
     examples = f"It learnt from {trained:,} {wording.PLURALS[record.kind]}."
     time = f"In all this took {wording.duration(record.seconds['total'])}." if "total" in record.seconds else ""
     recipe = "The recipe lies beside this card."
-    return f"{wording.cut(record)}\n\n{' '.join(part for part in (examples, time, recipe, weights) if part)}"
+    facts_told = " ".join(part for part in (examples, time, recipe, weights) if part)
+    return f"{escape(wording.cut(record), quote=False)}\n\n{facts_told}"
 
 
 def _how_used(record: Record, usage: str) -> str:

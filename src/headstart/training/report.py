@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -79,13 +80,15 @@ def matrix(record: Record) -> list[tuple[str, list[tuple[int, float, bool]]]]:
 
 def pairs(record: Record) -> list[tuple[str, str, int, int]]:
     """Return the most frequent confusions: true class, predicted class, how often, of how many."""
-    found = [
-        (record.labels[true], record.labels[predicted], count, sum(row))
+    totals = [sum(row) for row in record.confusion]
+    found = (
+        (true, predicted, count)
         for true, row in enumerate(record.confusion)
         for predicted, count in enumerate(row)
         if count and true != predicted
-    ]
-    return sorted(found, key=lambda pair: (-pair[2], -pair[2] / pair[3]))[:PAIRS]
+    )
+    most = heapq.nsmallest(PAIRS, found, key=lambda pair: (-pair[2], totals[pair[0]]))
+    return [(record.labels[true], record.labels[predicted], count, totals[true]) for true, predicted, count in most]
 
 
 def counts(record: Record) -> list[tuple[str, list[int]]]:

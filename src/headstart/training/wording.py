@@ -41,7 +41,8 @@ _PERCENT_METRICS = {"eval_accuracy"}
 def headline(record: Record) -> str:
     """Return the result in one sentence, with its interval."""
     if record.metrics is None:
-        return f"There were no test examples: {record.metrics_missing.rstrip('.') or 'no split was possible'}."
+        reason = excerpt(record.metrics_missing, 200).rstrip(".")
+        return f"There were no test examples{reason and f': {reason}'}."
     return f"On {_examples(record)} it had never seen, the adapted model {_achieves(record)} {_range(record)}."
 
 
@@ -70,7 +71,7 @@ def cut(record: Record) -> str:
         sentences[0] = f"{sentences[0][:-1]}: they stay as they were pre-trained, and each example crosses them once."
     thawed = record.keep - record.freeze
     trained = f"{_blocks(thawed)} above and the head" if thawed else "Only the head"
-    sentences.append(f"{trained} ({record.head}) learnt from the training examples{_share(record)}.")
+    sentences.append(f"{trained} ({excerpt(record.head)}) learnt from the training examples{_share(record)}.")
     if record.keep < record.blocks:
         sentences.append(f"The head reads after block {record.keep}; what lies above it was dropped.")
     return " ".join(sentences)
@@ -78,7 +79,7 @@ def cut(record: Record) -> str:
 
 def engine(record: Record) -> str:
     """Return how the frozen part ran and how far that is from the uncut float32 network."""
-    ran = f"The frozen part ran in {ENGINES.get(record.engine, record.engine)} ({record.numerics})."
+    ran = f"The frozen part ran in {ENGINES.get(record.engine) or excerpt(record.engine)} ({excerpt(record.numerics)})."
     if not record.compared or not math.isfinite(record.max_abs_difference):
         return f"{ran} The difference to the uncut float32 network was not measured."
     difference = f"at most {record.max_abs_difference:.2g}" if record.max_abs_difference else "nothing at all"
@@ -125,7 +126,7 @@ def metric_name(name: str) -> str:
 
 
 def baseline_name(name: str) -> str:
-    return BASELINES.get(name, name.replace("_", " ").capitalize())
+    return BASELINES.get(name) or excerpt(name.replace("_", " ").capitalize(), 40)
 
 
 def in_percent(metric: str) -> bool:
