@@ -1,13 +1,11 @@
 """Load a saved model in a fresh process and write what it computes: `python -m headstart.verify MODEL INPUTS LOGITS`.
 
-Both files are safetensors. The logits are those of headstart and of the class that config.json names.
+Both files are safetensors. The logits are those of headstart and of the transformers class that config.json names.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-from pathlib import Path
 
 import torch
 
@@ -16,28 +14,19 @@ def main(folder: str, inputs: str, logits: str) -> None:
     """Write the logits of both readers for a batch of inputs."""
     from safetensors.torch import load_file, save_file
 
+    from headstart import hub
     from headstart.model import load
 
     batch = load_file(inputs)
     model = load(folder)
+    form = model.backbone.family.stock_form(model.head.name, model.task.full_name)
+    reader = form.network_class() if form else hub.HeadstartForClassification
     with torch.no_grad():
-        by_transformers = _class_of(Path(folder)).from_pretrained(folder, dtype=torch.float32).eval()(**batch).logits
+        logits_of_reader = reader.from_pretrained(folder).eval()(**batch).logits
     save_file(
-        {
-            "headstart": torch.from_numpy(model.uncut_logits(batch)),
-            "transformers": by_transformers.contiguous(),
-        },
+        {"headstart": torch.from_numpy(model.uncut_logits(batch)), "transformers": logits_of_reader.contiguous()},
         logits,
     )
-
-
-def _class_of(folder: Path):
-    import transformers
-
-    from headstart import hub
-
-    architecture = json.loads((folder / "config.json").read_text(encoding="utf-8"))["architectures"][0]
-    return getattr(hub, architecture, None) or getattr(transformers, architecture)
 
 
 if __name__ == "__main__":
