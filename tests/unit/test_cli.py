@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -287,3 +288,18 @@ def test_version_and_help(headstart_says):
     code, out, _ = headstart_says()
     assert code == 0
     assert all(name in out for name in ("assets", "evaluate", "fit", "models", "predict", "report", "trace"))
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["report", "."], 1), (["fit"], 2), (["fitt"], 2), (["--version"], 0)])
+def test_processes_exit_with_the_code(arguments, code, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "headstart", *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_bug(tmp_path):
+    command = f"{sys.executable} -m headstart models | true"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.stderr == ""

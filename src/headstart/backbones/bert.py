@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from headstart.backbones.contract import Block, Family, Features, StockForm, load_network
@@ -45,6 +46,20 @@ class Bert(Family):
         from transformers import BertModel
 
         return load_network(BertModel, folder, config, add_pooling_layer=False)
+
+    def tiny(self) -> Any:
+        from transformers import BertConfig
+
+        return BertConfig(
+            vocab_size=100, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64,
+            max_position_embeddings=64,
+        )  # fmt: skip
+
+    def sample(self, config: Any, examples: int = 2) -> Features:
+        ids = torch.randint(1, config.vocab_size, (examples, 12))
+        mask = torch.ones_like(ids)
+        mask[1:, 7:] = 0
+        return {"input_ids": ids * mask, "token_type_ids": torch.zeros_like(ids), "attention_mask": mask}
 
     def blocks(self, network: nn.Module) -> list[Block]:
         hidden = {"hidden_states": Spec("sequence", network.config.hidden_size, ragged=True)}

@@ -206,7 +206,7 @@ class Family(ABC):
                 "the file config.json is damaged; obtain the folder again",
             ) from error
 
-    def adjust(self, config: Any, examples: Sequence[Example]) -> None:
+    def adjust(self, config: Any, examples: Sequence[Example]) -> None:  # noqa: B027
         """Fit the input window to the user's examples, in the configuration; nothing to do for most families."""
 
     @abstractmethod
@@ -230,6 +230,14 @@ class Family(ABC):
     def inputs(self) -> Mapping[str, Spec]:
         """Names and shapes of what the first block reads."""
 
+    @abstractmethod
+    def tiny(self) -> Any:
+        """Return the configuration of a very small network of this family, for tests and first tries."""
+
+    @abstractmethod
+    def sample(self, config: Any, examples: int = 2) -> Features:
+        """Return random inputs of `examples` examples for a network of this configuration, two lengths where ragged."""
+
     def default_depths(self, blocks: int) -> tuple[int, int]:
         """Return `keep` and `freeze` measured to be good on small data, for a network of `blocks` blocks."""
         return blocks, blocks
@@ -238,7 +246,7 @@ class Family(ABC):
         """Return how transformers names this head, or None where it has no class that computes the same."""
         return None
 
-    def register(self) -> None:
+    def register(self) -> None:  # noqa: B027
         """Register the family's own classes with transformers' Auto classes; nothing to do for transformers' own."""
 
     def convert(self, folder: Path) -> Path | None:

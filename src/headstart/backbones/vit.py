@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from headstart.backbones.contract import Block, Family, Features, StockForm, load_network
@@ -42,6 +43,17 @@ class Vit(Family):
         from transformers import ViTModel
 
         return load_network(ViTModel, folder, config, add_pooling_layer=False)
+
+    def tiny(self) -> Any:
+        from transformers import ViTConfig
+
+        return ViTConfig(
+            hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64, image_size=32,
+            patch_size=8,
+        )  # fmt: skip
+
+    def sample(self, config: Any, examples: int = 2) -> Features:
+        return {"pixel_values": torch.randn(examples, config.num_channels, config.image_size, config.image_size)}
 
     def blocks(self, network: nn.Module) -> list[Block]:
         return pre_norm_blocks(network, network.layers)

@@ -57,8 +57,6 @@ def application() -> typer.Typer:
 def _run(words: list[str]) -> int:
     try:
         code = application()(words or ["--help"], prog_name="headstart", standalone_mode=False)
-    except BrokenPipeError:
-        return _reader_left()
     except Exception as error:
         if os.environ.get("HEADSTART_DEBUG") == "1":
             traceback.print_exc()
@@ -101,12 +99,6 @@ def _mistyped(error: Any) -> UsageError:
     path = error.ctx.command_path if error.ctx else "headstart"
     message = error.format_message()
     return UsageError(message[:1].lower() + message[1:], f"see `{path} --help`")
-
-
-def _reader_left() -> int:
-    # Python flushes stdout once more when it exits, which would fail again.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 def _show_version(wanted: bool) -> None:

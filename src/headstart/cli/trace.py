@@ -8,7 +8,7 @@ import typer
 
 from headstart import console
 from headstart.cli.contract import Device, Json
-from headstart.training.wording import duration, size
+from headstart.training.wording import size
 
 
 def command(
@@ -30,7 +30,7 @@ def command(
             str(step["in"]),
             str(step["out"]),
             size(step["bytes"]),
-            duration(step["seconds"]),
+            f"{1000 * step['seconds']:.1f} ms",
         )
         for step in steps
     ]

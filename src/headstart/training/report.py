@@ -41,15 +41,12 @@ def render(record: Record) -> str:
     """Return the report as HTML; every text of the user's is escaped."""
     return _template().render(
         record=record,
-        plural=wording.PLURALS[record.kind],
         source=wording.without_folders(str(record.data.get("source", ""))),
         own=wording.test_control(record),
         baselines=wording.known(record),
         figures=figures,
         strip=strip(record),
-        per_class=sorted(record.per_class, key=lambda row: row["f1"])[:ROWS]
-        if len(record.per_class) > ROWS
-        else record.per_class,
+        per_class=per_class(record),
         matrix=matrix(record) if len(record.labels) <= MATRIX_CLASSES else None,
         pairs=pairs(record),
         mistakes=showcase.mistakes(record),
@@ -68,6 +65,12 @@ def strip(record: Record) -> list[tuple[str, str]]:
         for block in range(1, record.blocks + 1)
     ]
     return [*blocks[: record.keep], ("head", "head"), *blocks[record.keep :]]
+
+
+def per_class(record: Record) -> list[dict[str, Any]]:
+    """Return the rows of all classes, or of the weakest where there are too many to read."""
+    rows = record.per_class
+    return rows if len(rows) <= ROWS else sorted(rows, key=lambda row: row["f1"])[:ROWS]
 
 
 def matrix(record: Record) -> list[tuple[str, list[tuple[int, float, bool]]]]:
