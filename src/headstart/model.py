@@ -88,7 +88,8 @@ class Model:
         form = self.backbone.family.stock_form(self.head.name, self.task.full_name)
         part = {"text": "tokenizer", "image": "image_processor", "audio": "feature_extractor"}[self.kind]
         if form and form.network_class().__module__.startswith("transformers"):
-            return f'from transformers import pipeline\n\nclassify = pipeline("{self.task.full_name}", model="MODEL_DIR")\n'
+            call = f'pipeline("{self.task.full_name}", model="MODEL_DIR")'
+            return f"from transformers import pipeline\n\nclassify = {call}\n"
         return (
             "import headstart.hub\nfrom transformers import pipeline\n\n"
             'model = headstart.hub.HeadstartForClassification.from_pretrained("MODEL_DIR")\n'

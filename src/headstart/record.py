@@ -8,6 +8,9 @@ from typing import Any
 
 from headstart.types import Kind
 
+REPORT_FILE = "report.html"
+"""Where a model folder has the report that people read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Control:

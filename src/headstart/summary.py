@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from headstart.record import Judged, Record
+from headstart.record import REPORT_FILE, Judged, Record
 from headstart.training import wording
-from headstart.training.report import FILE_NAME
 
 BASELINES = ("majority", "simple", "linear_probe", "from_scratch", "from_scratch_converged")
 SHOWN = 3
@@ -53,7 +52,7 @@ def summary_lines(record: Record, model_dir: Path) -> Iterator[str]:
     yield from _judged("wrong", [one for one in record.judged if one.predicted != one.target])
     yield ""
     yield f"model   {model_dir}"
-    yield f"report  {model_dir / FILE_NAME}"
+    yield f"report  {model_dir / REPORT_FILE}"
 
 
 def _times(record: Record) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from headstart.assets import cache_folder
-from headstart.backbones.contract import Block, Family, StockForm
+from headstart.backbones.contract import Block, Family, Features, StockForm
 from headstart.backbones.vit import pre_norm_blocks
 from headstart.checkpoints.contract import Checkpoint, files_of
 from headstart.checkpoints.conversion import convert_once, float32
@@ -88,6 +89,17 @@ class Dinov2(Family):
         from transformers import Dinov2Model
 
         return Dinov2Model(config)
+
+    def tiny(self) -> Any:
+        from transformers import Dinov2Config
+
+        return Dinov2Config(
+            hidden_size=32, num_hidden_layers=3, num_attention_heads=4, mlp_ratio=2, image_size=32, patch_size=8,
+            layerscale_value=0.5,
+        )  # fmt: skip
+
+    def sample(self, config: Any, examples: int = 2) -> Features:
+        return {"pixel_values": torch.randn(examples, config.num_channels, config.image_size, config.image_size)}
 
     def blocks(self, network: nn.Module) -> list[Block]:
         return pre_norm_blocks(network, network.encoder.layer)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -216,6 +217,13 @@ class EfficientNetLite(Family):
 
     def build(self, config: EfficientNetLiteConfig) -> EfficientNetLiteModel:
         return EfficientNetLiteModel(config)
+
+    def tiny(self) -> EfficientNetLiteConfig:
+        layers = [[3, 1, 1, 8], [5, 2, 4, 12], [3, 1, 4, 12]]
+        return EfficientNetLiteConfig(stem_width=8, layers=layers, head_width=24)
+
+    def sample(self, config: EfficientNetLiteConfig, examples: int = 2) -> Features:
+        return {"pixel_values": torch.randn(examples, config.num_channels, 32, 32)}
 
     def blocks(self, network: EfficientNetLiteModel) -> list[Block]:
         def block(name: str, module: nn.Module, width: int) -> Block:

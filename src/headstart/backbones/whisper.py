@@ -1,12 +1,15 @@
 """The encoder of Whisper (Radford et al. 2022, arXiv:2212.04356).
 
-Blocks: convolutions and positions, one for each layer, the final LayerNorm. The network reads a window of
-fixed length, 30 seconds as trained; `shorten` makes it shorter, so that a command of one second does not cost
-thirty.
+Blocks: convolutions and positions, one for each layer, the final LayerNorm. The network reads a window of fixed
+length, 30 seconds as trained. `adjust` makes it as short as the user's recordings allow, so that a command of one
+second does not cost thirty; positions, configuration and preprocessing agree, and transformers reads the same.
 """
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +19,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from headstart.assets import cache_folder
-from headstart.backbones.contract import Backbone, Block, Family, Features, StockForm, load_network
+from headstart.backbones.contract import Block, Family, Features, StockForm, load_network
 from headstart.checkpoints.contract import Checkpoint, files_of
 from headstart.checkpoints.conversion import convert_once, float32
-from headstart.errors import ModelError
+from headstart.data.media import audio_seconds
+from headstart.errors import UnreadableFile
 from headstart.preprocess.audio import AudioPreprocess
-from headstart.types import Spec
+from headstart.types import Example, Spec
 
 POSITIONS_A_SECOND = 50
 HEAD_WIDTH = 64
@@ -41,9 +45,33 @@ class Whisper(Family):
     def build(self, config: Any) -> nn.Module:
         return _encoder_class()(config)
 
+    def adjust(self, config: Any, examples: Sequence[Example]) -> None:
+        longest = max((_seconds(example) for example in examples), default=0.0)
+        if longest:
+            positions = POSITIONS_A_SECOND * math.ceil(longest)
+            config.max_source_positions = min(positions, config.max_source_positions)
+
     def open(self, folder: Path, config: Any) -> nn.Module:
+        written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        positions = config.max_source_positions
+        config.max_source_positions = written.get("max_source_positions", positions)
         # The encoder's weights are `model.encoder.*` in a whole Whisper, `encoder.*` in a classifier.
-        return load_network(_encoder_class(), folder, config, key_mapping={r"^(model\.)?encoder\.": ""})
+        network = load_network(_encoder_class(), folder, config, key_mapping={r"^(model\.)?encoder\.": ""})
+        _shorten(network, positions)
+        config.max_source_positions = positions
+        return network
+
+    def tiny(self) -> Any:
+        from transformers import WhisperConfig
+
+        return WhisperConfig(
+            d_model=32, encoder_layers=3, decoder_layers=1, encoder_attention_heads=4, decoder_attention_heads=4,
+            encoder_ffn_dim=64, decoder_ffn_dim=64, vocab_size=100, max_source_positions=50, max_target_positions=20,
+            pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=3,
+        )  # fmt: skip
+
+    def sample(self, config: Any, examples: int = 2) -> Features:
+        return {"input_features": torch.randn(examples, config.num_mel_bins, 2 * config.max_source_positions)}
 
     def blocks(self, network: nn.Module) -> list[Block]:
         width = network.config.d_model
@@ -85,24 +113,19 @@ class Whisper(Family):
         )
 
 
-def shorten(backbone: Backbone, window_seconds: int) -> None:
-    """Let a Whisper read `window_seconds` instead of 30: positions, configuration and preprocessing alike.
+def _seconds(example: Example) -> float:
+    """Return how long a recording is; one that cannot be read is left out later, when it is decoded."""
+    try:
+        return audio_seconds(Path(example.inputs["audio"]))
+    except UnreadableFile:
+        return 0.0
 
-    Raises:
-        ModelError: the window is not from 1 second to what the network has positions for.
-    """
-    network = backbone.network
-    longest = network.config.max_source_positions // POSITIONS_A_SECOND
-    if not 1 <= window_seconds <= longest:
-        raise ModelError(
-            f"`{backbone.name}` cannot read windows of {window_seconds} seconds",
-            f"choose a whole number from 1 to {longest}",
-        )
-    positions = window_seconds * POSITIONS_A_SECOND
-    network.embed_positions = nn.Embedding.from_pretrained(network.embed_positions.weight[:positions].clone())
+
+def _shorten(network: nn.Module, positions: int) -> None:
+    """Keep only the first positions of the window."""
+    kept = network.embed_positions.weight[:positions].detach().clone()
+    network.embed_positions = nn.Embedding.from_pretrained(kept)
     network.config.max_source_positions = network.max_source_positions = positions
-    backbone.preprocess = AudioPreprocess(window_seconds=window_seconds, mel_bins=network.config.num_mel_bins)
-    backbone.blocks = backbone.family.blocks(network)
 
 
 def _convolve(module: nn.Module, features: Features) -> Features:

@@ -10,6 +10,7 @@ import typer
 from headstart import console
 from headstart.cli.contract import ModelDir
 from headstart.errors import ModelError
+from headstart.record import REPORT_FILE
 
 
 def command(
@@ -17,11 +18,9 @@ def command(
     open_it: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
 ) -> None:
     """Print the path of a model's report."""
-    from headstart.training.report import FILE_NAME
-
-    path = Path(model_dir) / FILE_NAME
+    path = Path(model_dir) / REPORT_FILE
     if not path.is_file():
-        raise ModelError(f"`{model_dir}` holds no {FILE_NAME}", "give a folder that `headstart fit` wrote")
+        raise ModelError(f"`{model_dir}` holds no {REPORT_FILE}", "give a folder that `headstart fit` wrote")
     console.say(str(path))
     if open_it:
         typer.launch(path.resolve().as_uri())

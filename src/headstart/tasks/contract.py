@@ -62,7 +62,7 @@ class Task(ABC):
 
     @abstractmethod
     def metrics(self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True) -> dict[str, float]:
-        """Return `eval_loss` and the metrics with their intervals (`_ci_low`, `_ci_high`), or without, which is faster."""
+        """Return `eval_loss` and the metrics, with their intervals (`_ci_low`, `_ci_high`) unless speed matters more."""
 
     @abstractmethod
     def details(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def train_thawed(
     """Train head and thawed blocks together, stop when validation no longer improves, and keep the best weights.
 
     Randomness is a function of (seed, step) and order of (seed, epoch), so that equal features and an equal seed
-    give bit-identical weights. Epoch 0 is the state before, unless that is random: training is only kept where it helps.
+    give bit-identical weights. Epoch 0 is the state before, unless that is random: training is kept where it helps.
 
     Args:
         limit: ends the training in the middle of an epoch, and lets the learning rates fall over its time.

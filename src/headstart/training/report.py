@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from headstart.durable import write_durably
-from headstart.record import Record
+from headstart.record import REPORT_FILE, Record
 from headstart.training import figures, showcase, wording
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-FILE_NAME = "report.html"
 MATRIX_CLASSES = 20
 PAIRS = 20
 ROWS = 100
@@ -32,7 +31,7 @@ def write_report(record: Record, folder: Path) -> Path:
     Raises:
         NoSpace, MachineError: the file cannot be written; nothing is left behind.
     """
-    path = folder / FILE_NAME
+    path = folder / REPORT_FILE
     write_durably(path, render(record).encode("utf-8", "replace"))
     return path
 
