@@ -1,8 +1,8 @@
 """The encoder of Whisper (Radford et al. 2022, arXiv:2212.04356).
 
-Blocks: convolutions and positions, one for each layer, the final LayerNorm. The network reads a window of fixed
-length, 30 seconds as trained. `adjust` makes it as short as the user's recordings allow, so that a command of one
-second does not cost thirty; positions, configuration and preprocessing agree, and transformers reads the same.
+Blocks: convolutions and positions, one for each layer, the final LayerNorm. As trained, the network reads windows
+of 30 seconds. Here the window is as long as the longest example needs, and a mask says which steps hold sound:
+a command of one second costs no thirty, and a head does not average over the silence behind it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers import WhisperConfig
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.whisper.modeling_whisper import WhisperEncoder, WhisperPreTrainedModel
 
 from headstart.assets import cache_folder
-from headstart.backbones.contract import Block, Family, Features, StockForm, load_network
+from headstart.backbones.contract import Block, Family, Features, load_network
 from headstart.checkpoints.contract import Checkpoint, files_of
 from headstart.checkpoints.conversion import convert_once, float32
 from headstart.data.media import audio_seconds
@@ -33,6 +36,22 @@ HEAD_WIDTH = 64
 _ENGLISH_VOCABULARY = 51864
 
 
+class WhisperEncoderModel(WhisperPreTrainedModel):
+    """The encoder under the names that it has in a whole Whisper, so that `WhisperModel` reads what it saves."""
+
+    def __init__(self, config: WhisperConfig) -> None:
+        super().__init__(config)
+        self.encoder = WhisperEncoder(config)
+        self.post_init()
+
+    @property
+    def layer_norm(self) -> nn.Module:
+        return self.encoder.layer_norm
+
+    def forward(self, input_features: Tensor, **_options: Any) -> BaseModelOutput:
+        return self.encoder(input_features)
+
+
 class Whisper(Family):
     name = "whisper"
     kind = "audio"
@@ -40,30 +59,27 @@ class Whisper(Family):
     prefix = "encoder"
     head = "mean"
     final_norm = "layer_norm"
-    inputs = {"input_features": Spec("input", 80)}
-
-    def build(self, config: Any) -> nn.Module:
-        return _encoder_class()(config)
+    inputs = {"input_features": Spec("input", 80), "attention_mask": Spec("mask")}
 
     def adjust(self, config: Any, examples: Sequence[Example]) -> None:
-        longest = max((_seconds(example) for example in examples), default=0.0)
-        if longest:
-            positions = POSITIONS_A_SECOND * math.ceil(longest)
-            config.max_source_positions = min(positions, config.max_source_positions)
+        """Read windows of whole seconds, as long as the longest example and at most what was trained."""
+        seconds = max((_seconds(example) for example in examples), default=math.inf)
+        if seconds < config.max_source_positions // POSITIONS_A_SECOND:
+            config.max_source_positions = max(1, math.ceil(seconds)) * POSITIONS_A_SECOND
 
-    def open(self, folder: Path, config: Any) -> nn.Module:
+    def build(self, config: Any) -> WhisperEncoderModel:
+        return WhisperEncoderModel(config)
+
+    def open(self, folder: Path, config: Any) -> WhisperEncoderModel:
+        window = config.max_source_positions
         written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        positions = config.max_source_positions
-        config.max_source_positions = written.get("max_source_positions", positions)
-        # The encoder's weights are `model.encoder.*` in a whole Whisper, `encoder.*` in a classifier.
-        network = load_network(_encoder_class(), folder, config, key_mapping={r"^(model\.)?encoder\.": ""})
-        _shorten(network, positions)
-        config.max_source_positions = positions
+        config.max_source_positions = written.get("max_source_positions", window)
+        network = load_network(WhisperEncoderModel, folder, config)
+        config.max_source_positions = window
+        _shorten(network, window)
         return network
 
-    def tiny(self) -> Any:
-        from transformers import WhisperConfig
-
+    def tiny(self) -> WhisperConfig:
         return WhisperConfig(
             d_model=32, encoder_layers=3, decoder_layers=1, encoder_attention_heads=4, decoder_attention_heads=4,
             encoder_ffn_dim=64, decoder_ffn_dim=64, vocab_size=100, max_source_positions=50, max_target_positions=20,
@@ -71,37 +87,45 @@ class Whisper(Family):
         )  # fmt: skip
 
     def sample(self, config: Any, examples: int = 2) -> Features:
-        return {"input_features": torch.randn(examples, config.num_mel_bins, 2 * config.max_source_positions)}
+        columns = 2 * config.max_source_positions
+        mask = torch.ones(examples, columns, dtype=torch.int64)
+        mask[1:, columns // 2 :] = 0
+        return {"input_features": torch.randn(examples, config.num_mel_bins, columns), "attention_mask": mask}
 
-    def blocks(self, network: nn.Module) -> list[Block]:
-        width = network.config.d_model
+    def blocks(self, network: WhisperEncoderModel) -> list[Block]:
+        encoder, width = network.encoder, network.config.d_model
         stream = {"hidden_states": Spec("sequence", width, normalised=False)}
-        last = {"hidden_states": Spec("sequence", width)}
-        inputs = nn.ModuleDict({name: network.get_submodule(name) for name in ("conv1", "conv2", "embed_positions")})
+        first = nn.ModuleDict({name: encoder.get_submodule(name) for name in ("conv1", "conv2", "embed_positions")})
         return [
-            Block("convolutions", inputs, _convolve, reads=("input_features",), writes=stream),
+            Block(
+                "convolutions",
+                first,
+                _convolve,
+                reads=("input_features", "attention_mask"),
+                writes={**stream, "attention_mask": Spec("mask")},
+            ),
             *(
                 Block(f"layer.{place}", layer, _layer, reads=("hidden_states",), writes=stream)
-                for place, layer in enumerate(network.layers)
+                for place, layer in enumerate(encoder.layers)
             ),
-            Block("layer_norm", network.layer_norm, _norm, reads=("hidden_states",), writes=last),
+            Block(
+                "layer_norm",
+                encoder.layer_norm,
+                _norm,
+                reads=("hidden_states",),
+                writes={"hidden_states": Spec("sequence", width)},
+            ),
         ]
 
-    def truncate(self, network: nn.Module, keep: int) -> None:
-        layers = min(keep - 1, len(network.layers))
-        network.layers = network.layers[:layers]
+    def truncate(self, network: WhisperEncoderModel, keep: int) -> None:
+        layers = min(keep - 1, len(network.encoder.layers))
+        network.encoder.layers = network.encoder.layers[:layers]
         network.config.encoder_layers = network.config.num_hidden_layers = layers
 
     def preprocess(self, folder: Path, config: Any) -> AudioPreprocess:
         return AudioPreprocess(
             window_seconds=config.max_source_positions // POSITIONS_A_SECOND, mel_bins=config.num_mel_bins
         )
-
-    def stock_form(self, head: str, task: str) -> StockForm | None:
-        """WhisperForAudioClassification reads the mean of a projection: ours is the identity."""
-        if (head, task) != ("mean", "audio-classification"):
-            return None
-        return StockForm(_stock_class, {"linear": "classifier"}, prepare=_identity_projection)
 
     def convert(self, folder: Path) -> Path | None:
         """Read the `model.bin` of a Whisper in CTranslate2's format."""
@@ -114,24 +138,31 @@ class Whisper(Family):
 
 
 def _seconds(example: Example) -> float:
-    """Return how long a recording is; one that cannot be read is left out later, when it is decoded."""
     try:
         return audio_seconds(Path(example.inputs["audio"]))
     except UnreadableFile:
+        # It is named and left out where it is decoded.
         return 0.0
 
 
-def _shorten(network: nn.Module, positions: int) -> None:
-    """Keep only the first positions of the window."""
-    kept = network.embed_positions.weight[:positions].detach().clone()
-    network.embed_positions = nn.Embedding.from_pretrained(kept)
-    network.config.max_source_positions = network.max_source_positions = positions
+def _shorten(network: WhisperEncoderModel, positions: int) -> None:
+    encoder = network.encoder
+    kept = encoder.embed_positions.weight[:positions].detach().clone()
+    encoder.embed_positions = nn.Embedding.from_pretrained(kept)
+    for module in (network, encoder):
+        module.config.max_source_positions = positions
+    encoder.max_source_positions = positions
 
 
 def _convolve(module: nn.Module, features: Features) -> Features:
     hidden = F.gelu(module["conv1"](features["input_features"]))
     hidden = F.gelu(module["conv2"](hidden)).permute(0, 2, 1)
-    return {"hidden_states": hidden + module["embed_positions"].weight}
+    mask = features["attention_mask"]
+    # One step is two columns of the spectrogram; pipelines of transformers give the mask for each sample instead.
+    return {
+        "hidden_states": hidden + module["embed_positions"].weight,
+        "attention_mask": mask[:, :: mask.shape[1] // hidden.shape[1]],
+    }
 
 
 def _layer(module: nn.Module, features: Features) -> Features:
@@ -140,24 +171,6 @@ def _layer(module: nn.Module, features: Features) -> Features:
 
 def _norm(module: nn.Module, features: Features) -> Features:
     return {"hidden_states": module(features["hidden_states"])}
-
-
-def _encoder_class() -> type[nn.Module]:
-    from transformers.models.whisper.modeling_whisper import WhisperEncoder
-
-    return WhisperEncoder
-
-
-def _stock_class() -> type[nn.Module]:
-    from transformers import WhisperForAudioClassification
-
-    return WhisperForAudioClassification
-
-
-@torch.no_grad()
-def _identity_projection(network: nn.Module) -> None:
-    nn.init.eye_(network.projector.weight)
-    nn.init.zeros_(network.projector.bias)
 
 
 def convert(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -30,18 +30,24 @@ class AudioPreprocess(Preprocess):
 
         self.window_seconds = window_seconds
         self.extractor = WhisperFeatureExtractor(
-            feature_size=mel_bins, sampling_rate=SAMPLING_RATE, chunk_length=window_seconds
+            feature_size=mel_bins,
+            sampling_rate=SAMPLING_RATE,
+            chunk_length=window_seconds,
+            return_attention_mask=True,
         )
         self.fingerprint = xxhash.xxh3_128(f"log-mel {mel_bins} {window_seconds}".encode()).hexdigest()
 
-    def decode(self, example: Example) -> np.ndarray:
-        """Return the spectrogram, [mel bins, 100 a second] float32."""
+    def decode(self, example: Example) -> dict[str, np.ndarray]:
+        """Return the spectrogram, [mel bins, 100 a second] float32, and which of its columns hold sound."""
         samples = open_audio(Path(example.inputs["audio"]), SAMPLING_RATE, max_seconds=self.window_seconds)
-        features = self.extractor(samples, sampling_rate=SAMPLING_RATE, return_tensors="np")["input_features"]
-        return np.asarray(features[0], dtype=np.float32)
+        arrays = self.extractor(samples, sampling_rate=SAMPLING_RATE, return_tensors="np", return_attention_mask=True)
+        return {
+            "input_features": arrays["input_features"][0].astype(np.float32),
+            "attention_mask": arrays["attention_mask"][0].astype(np.int64),
+        }
 
-    def batch(self, decoded: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        return {"input_features": np.stack(decoded)}
+    def batch(self, decoded: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        return {name: np.stack([one[name] for one in decoded]) for name in decoded[0]}
 
     def save(self, folder: Path) -> None:
         self.extractor.save_pretrained(folder)
