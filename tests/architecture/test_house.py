@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -146,7 +148,14 @@ def test_nothing_has_grown_too_long():
     assert done.returncode == 0, done.stdout
 
 
-def test_the_project_names_no_package_host():
+def test_the_lock_has_all_that_the_project_needs():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    names = {re.match(r"[\w.-]+", one)[0] for one in wanted} - {"headstart", "torch"}
     lock = (ROOT / "requirements.lock").read_text("utf-8")
-    assert "://" not in lock
-    assert "--hash=sha256:" in lock
+    assert names <= set(re.findall(r"^([\w.-]+)==", lock, re.MULTILINE))
+    assert all("--hash=sha256:" in entry for entry in re.split(r"^(?=[\w])", lock, flags=re.MULTILINE)[1:])
+
+
+def test_the_lock_names_no_package_host():
+    assert "://" not in (ROOT / "requirements.lock").read_text("utf-8")
