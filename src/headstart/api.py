@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from headstart.backbones import open_backbone
-from headstart.backbones.contract import TrainablePart
+from headstart.cut import TrainablePart
 from headstart.data.dataset import Dataset, open_dataset
 from headstart.durable import write_durably
 from headstart.errors import DataError

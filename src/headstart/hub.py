@@ -19,7 +19,7 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from headstart.backbones.contract import run_blocks
+from headstart.cut import run_blocks
 from headstart.model import Model, load
 from headstart.registry import plugins
 

@@ -19,7 +19,8 @@ import tomli_w
 import torch
 
 from headstart.backbones import open_backbone
-from headstart.backbones.contract import Backbone, Features, TrainablePart, quiet, run_blocks
+from headstart.backbones.contract import Backbone, quiet
+from headstart.cut import Features, TrainablePart, run_blocks
 from headstart.data.dataset import open_inputs
 from headstart.durable import saying_what_failed, write_durably
 from headstart.engines.contract import Runner

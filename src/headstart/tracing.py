@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from headstart.backbones import open_backbone
-from headstart.backbones.contract import run_blocks
+from headstart.cut import run_blocks
 from headstart.data.inputs import open_inputs
 from headstart.data.media import kind_of_file
 from headstart.errors import UnreadableFile

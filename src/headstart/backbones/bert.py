@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from headstart.backbones.contract import Block, Family, Features, StockForm, load_network
+from headstart.backbones.contract import Family, StockForm, load_network
+from headstart.cut import Block, Features
 from headstart.preprocess.text import TextPreprocess
 from headstart.types import Spec
 

@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from headstart.assets import cache_folder
-from headstart.backbones.contract import Block, Family, Features, StockForm
+from headstart.backbones.contract import Family, StockForm
 from headstart.backbones.vit import pre_norm_blocks
 from headstart.checkpoints.contract import Checkpoint, files_of
 from headstart.checkpoints.conversion import convert_once, float32
+from headstart.cut import Block, Features
 from headstart.preprocess.image import ImagePreprocess
 from headstart.types import Spec
 

@@ -21,9 +21,10 @@ from transformers.modeling_outputs import (
 )
 
 from headstart.assets import cache_folder
-from headstart.backbones.contract import Block, Family, Features, StockForm
+from headstart.backbones.contract import Family, StockForm
 from headstart.checkpoints.contract import Checkpoint, files_of
 from headstart.checkpoints.conversion import convert_once
+from headstart.cut import Block, Features
 from headstart.preprocess.image import ImagePreprocess
 from headstart.types import Spec
 

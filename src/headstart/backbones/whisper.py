@@ -22,9 +22,10 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.modeling_whisper import WhisperEncoder, WhisperPreTrainedModel
 
 from headstart.assets import cache_folder
-from headstart.backbones.contract import Block, Family, Features, load_network
+from headstart.backbones.contract import Family, load_network
 from headstart.checkpoints.contract import Checkpoint, files_of
 from headstart.checkpoints.conversion import convert_once, float32
+from headstart.cut import Block, Features
 from headstart.data.media import audio_seconds
 from headstart.errors import UnreadableFile
 from headstart.preprocess.audio import AudioPreprocess

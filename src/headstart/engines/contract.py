@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from headstart.backbones.contract import Features, FrozenPart
+from headstart.cut import Features, FrozenPart
 
 Runner = Callable[[Features], Features]
 

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor, nn
 
-from headstart.backbones.contract import Features, FrozenPart
+from headstart.cut import Features, FrozenPart
 from headstart.engines.contract import Engine, Runner
 from headstart.errors import MissingExtra, ModelError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from headstart.backbones.contract import Features, FrozenPart
+from headstart.cut import Features, FrozenPart
 from headstart.engines.contract import Engine, Runner
 
 

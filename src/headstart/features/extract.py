@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.backbones.contract import Backbone, Features, FrozenPart
+from headstart.backbones.contract import Backbone
+from headstart.cut import Features, FrozenPart
 from headstart.data.dataset import content_hash
 from headstart.engines.contract import Engine, Runner
 from headstart.errors import UnreadableFile

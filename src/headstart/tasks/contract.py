@@ -62,7 +62,7 @@ class Task(ABC):
 
     @abstractmethod
     def metrics(self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True) -> dict[str, float]:
-        """Return `eval_loss` and the metrics, with their intervals (`_ci_low`, `_ci_high`) unless speed matters more."""
+        """Return `eval_loss` and the metrics; with `intervals` also `_ci_low` and `_ci_high` of each score."""
 
     @abstractmethod
     def details(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, Any]:

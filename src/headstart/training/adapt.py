@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from headstart.backbones.contract import TrainablePart
+from headstart.cut import TrainablePart
 from headstart.events import EpochEnded, Listener
 from headstart.tasks.contract import Task
 from headstart.training.loop import Labelled, predict_logits, solve_head, train_thawed

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from headstart.backbones.contract import Backbone, TrainablePart
+from headstart.backbones.contract import Backbone
+from headstart.cut import TrainablePart
 from headstart.events import EpochEnded, Listener, Progress, ignore
 from headstart.features.cache import FeatureCache
 from headstart.features.extract import FeatureSet, extract

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.backbones.contract import Features, TrainablePart, run_blocks
+from headstart.cut import Features, TrainablePart, run_blocks
 from headstart.events import EpochEnded
 from headstart.features.extract import FeatureSet
 from headstart.tasks.contract import Task

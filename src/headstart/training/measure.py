@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from headstart.backbones.contract import Backbone, Features, TrainablePart
+from headstart.backbones.contract import Backbone
+from headstart.cut import Features, TrainablePart
 from headstart.data.dataset import Dataset
 from headstart.events import Listener
 from headstart.features.extract import FeatureSet, inputs_of
