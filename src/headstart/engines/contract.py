@@ -18,7 +18,7 @@ class Engine(ABC):
     @property
     @abstractmethod
     def numerics(self) -> str:
-        """Library, version, precision and threads: two runs with the same numerics give the same features."""
+        """Library, version, precision, threads and instruction set: equal numerics give equal features, bit for bit."""
 
     @abstractmethod
     def available(self) -> bool:

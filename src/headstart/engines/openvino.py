@@ -18,13 +18,13 @@ from headstart.errors import MissingExtra, ModelError
 class _Positional(nn.Module):
     """OpenVINO traces tensors by position, not by name."""
 
-    def __init__(self, frozen: FrozenPart, names: list[str]) -> None:
+    def __init__(self, frozen: FrozenPart, reads: list[str], writes: list[str]) -> None:
         super().__init__()
-        self.frozen, self.names = frozen, names
+        self.frozen, self.reads, self.writes = frozen, reads, writes
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        features = self.frozen(dict(zip(self.names, tensors, strict=True)))
-        return tuple(features[name] for name in self.frozen.writes)
+        features = self.frozen(dict(zip(self.reads, tensors, strict=True)))
+        return tuple(features[name] for name in self.writes)
 
 
 class OpenVinoEngine(Engine):
@@ -32,7 +32,8 @@ class OpenVinoEngine(Engine):
 
     @property
     def numerics(self) -> str:
-        return f"openvino {version('openvino')} float32"
+        instructions = torch.backends.cpu.get_cpu_capability()
+        return f"openvino {version('openvino')} float32 {os.cpu_count()} threads {instructions}"
 
     def available(self) -> bool:
         return find_spec("openvino") is not None
@@ -40,14 +41,16 @@ class OpenVinoEngine(Engine):
     def prepare(self, frozen: FrozenPart, sample: Features) -> Runner:
         if not self.available():
             raise MissingExtra("openvino", "openvino")
-        names = [name for name in frozen.reads if name in sample]
-        compiled = _compile(_Positional(frozen, names), [sample[name] for name in names])
+        reads = [name for name in frozen.reads if name in sample]
+        # An optional input that the sample lacks, and no block writes, does not cross either.
+        writes = [name for name in frozen.writes if name in sample or name not in frozen.reads]
+        compiled = _compile(_Positional(frozen, reads, writes), [sample[name] for name in reads])
 
         def run(inputs: Features) -> Features:
-            results = compiled([inputs[name].numpy() for name in names])
+            results = compiled([inputs[name].numpy() for name in reads])
             return {
                 name: torch.from_numpy(results[index].copy()).to(_dtype(inputs, name))
-                for index, name in enumerate(frozen.writes)
+                for index, name in enumerate(writes)
             }
 
         return run

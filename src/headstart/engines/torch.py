@@ -13,7 +13,8 @@ class TorchEngine(Engine):
 
     @property
     def numerics(self) -> str:
-        return f"torch {torch.__version__} float32 {torch.get_num_threads()} threads"
+        instructions = torch.backends.cpu.get_cpu_capability()
+        return f"torch {torch.__version__} float32 {torch.get_num_threads()} threads {instructions}"
 
     def available(self) -> bool:
         return True
