@@ -99,42 +99,52 @@ def fit(
     return model
 
 
-def evaluate(model: Model, data: str | Path, *, listener: Listener = ignore, **columns: str) -> dict[str, Any]:
-    """Return `metrics` and the number of `examples` of a model on labelled data.
+def evaluate(
+    model: Model,
+    data: str | Path,
+    *,
+    text_column: str = "text",
+    label_column: str = "label",
+    listener: Listener = ignore,
+) -> dict[str, Any]:
+    """Return `metrics` and the number of `examples` of a model on labelled data that it has not learnt from.
 
-    Where the data have a test split of their own, that is what counts; else all of them, except that of the data
-    the model was trained on only the examples that were set aside for testing count.
+    Where the data have splits of their own, the test split counts. Examples that the model was trained on are
+    recognised by their content and left out.
 
     Raises:
-        DataError: the data have a class that the model does not know.
+        DataError: a class is unknown to the model, or no example is left that could be judged.
     """
-    dataset = open_dataset(data, kind=model.kind, **columns)
-    examples = _held_out(dataset, model)
+    dataset = open_dataset(data, kind=model.kind, text_column=text_column, label_column=label_column)
+    examples = _unseen(dataset, model, listener)
     unknown = sorted({example.target for example in examples} - set(model.labels))
     if unknown:
         raise DataError(f"the model does not know the class `{unknown[0]}`", "it knows: " + ", ".join(model.labels))
-    logits, targets = [], []
+    judged: list[Example] = []
+    logits: list[np.ndarray] = []
     for example, row in model.logits_of(examples, listener=listener):
-        if isinstance(row, Skipped):
-            listener(Note(f"{row.name} was skipped: it {row.error}"))
+        if isinstance(example, Skipped) or isinstance(row, Skipped):
+            listener(Note(f"skipped {example.name}: it {getattr(row, 'error', '')}"))
         else:
+            judged.append(example)
             logits.append(row)
-            targets.append(example)
-    if not targets:
+    if not judged:
         raise DataError(f"no example of `{data}` can be read", "run `headstart predict` on one to see why")
-    return {
-        "metrics": model.task.metrics(np.stack(logits), model.task.encode(targets)),
-        "examples": len(targets),
-    }
+    return {"metrics": model.task.metrics(np.stack(logits), model.task.encode(judged)), "examples": len(judged)}
 
 
-def _held_out(dataset: Dataset, model: Model) -> tuple[Example, ...]:
-    """Return the examples that a score may be taken on: never those that the model was trained on."""
-    record = model.record
-    same_data = record is not None and record.data["fingerprint"] == dataset.fingerprint
-    if dataset.own_splits or same_data:
-        return dataset.split("test") or dataset.examples
-    return dataset.examples
+def _unseen(dataset: Dataset, model: Model, listener: Listener) -> list[Example]:
+    """Return the examples that a score may be taken on."""
+    examples = (dataset.own_splits and dataset.split("test")) or dataset.examples
+    learnt = set(model.record.data["trained_on"]) if model.record else set()
+    unseen = [example for example in examples if dataset.hashes[example.name] not in learnt]
+    if len(unseen) < len(examples):
+        listener(Note(f"{len(examples) - len(unseen)} examples were left out: the model was trained on them"))
+    if not unseen:
+        raise DataError(
+            f"the model was trained on all of `{dataset.source}`", "give labelled data that it has not seen"
+        )
+    return unseen
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Shapes: N examples, T steps, D width, C channels, H W size, K classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 import xxhash
@@ -84,7 +85,7 @@ class FrozenPart(nn.Module):
 
     def __init__(self, blocks: Sequence[Block], *, writes: Sequence[str], specs: Mapping[str, Spec]) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks: Any = nn.ModuleList(blocks)
         self.reads = live_names(blocks, writes)
         self.writes = tuple(writes)
         self.specs = {name: specs[name] for name in {*self.reads, *self.writes}}
@@ -123,8 +124,8 @@ class TrainablePart(nn.Module):
     def __init__(self, blocks: Sequence[Block], head: nn.Module, *, fresh: bool = False) -> None:
         super().__init__()
         self.fresh = fresh
-        self.blocks = nn.ModuleList(blocks)
-        self.head = head
+        self.blocks: Any = nn.ModuleList(blocks)
+        self.head: Any = head
         self.requires_grad_(True)
 
     def train(self, mode: bool = True) -> TrainablePart:

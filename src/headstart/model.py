@@ -204,7 +204,7 @@ class Model:
         whole.save_pretrained(folder, max_shard_size="1TB")
 
 
-def _save_generic(network: torch.nn.Module, head: Head, folder: Path) -> None:
+def _save_generic(network: Any, head: Head, folder: Path) -> None:
     """Save a head that transformers has no class for under `head.`, and name our class, never a stock one."""
     from safetensors.torch import load_file, save_file
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +56,7 @@ class Record:
         confusion: counts, [true][predicted], in the order of `labels`.
         per_class: rows with label, precision, recall, f1, support.
         judged: all test examples. counts: examples by split and class.
-        skipped: name and reason of inputs left out. shortened: texts longer than the backbone reads.
+        skipped: `name` and `error` of inputs left out. shortened: texts longer than the backbone reads.
         depths: score at every depth on validation, where it was measured: rows with keep, score, ci_low, ci_high.
         seconds: prepare, frozen_pass, train, evaluate, total. cache: hits, computed, bytes.
         passes_avoided: frozen passes over an example that the cache saved in this run.
@@ -82,7 +83,7 @@ class Record:
     confusion: list[list[int]]
     per_class: list[dict[str, Any]]
     judged: list[Judged]
-    counts: dict[str, dict[str, int]]
+    counts: Mapping[str, dict[str, int]]
     skipped: list[dict[str, str]]
     shortened: int
     seconds: dict[str, float]

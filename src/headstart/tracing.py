@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import numpy as np
 import torch
 
 from headstart.backbones import open_backbone
-from headstart.cut import run_blocks
 from headstart.data.inputs import open_inputs
 from headstart.data.media import kind_of_file
 from headstart.errors import UnreadableFile
@@ -35,11 +35,11 @@ def trace(path: str | Path, *, backbone: str = "auto") -> list[dict[str, Any]]:
     for block in network.blocks:
         read = {name: features[name] for name in block.reads if name in features}
         file = f"backbones/{network.family.name}.py {block.name}"
-        written = walk.step(file, read, lambda block=block, features=features: block(features))
+        written = walk.step(file, read, partial(block, features))
         features = {**features, **written}
     outputs = {name: features[name] for name in network.outputs if name in features}
     head = make_head(network.family.head, network.outputs, 2).eval()
-    walk.step(f"heads/{head.name.replace('-', '_')}.py", outputs, lambda: head.pooled(run_blocks([], outputs)))
+    walk.step(f"heads/{head.name.replace('-', '_')}.py", outputs, partial(head.pooled, outputs))
     return walk.rows
 
 

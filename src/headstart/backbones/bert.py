@@ -38,12 +38,12 @@ class Bert(Family):
         "attention_mask": Spec("mask", ragged=True),
     }
 
-    def build(self, config: Any) -> nn.Module:
+    def build(self, config: Any) -> Any:
         from transformers import BertModel
 
         return BertModel(config, add_pooling_layer=False)
 
-    def open(self, folder: Path, config: Any) -> nn.Module:
+    def open(self, folder: Path, config: Any) -> Any:
         from transformers import BertModel
 
         return load_network(BertModel, folder, config, add_pooling_layer=False)
@@ -62,7 +62,7 @@ class Bert(Family):
         mask[1:, 7:] = 0
         return {"input_ids": ids * mask, "token_type_ids": torch.zeros_like(ids), "attention_mask": mask}
 
-    def blocks(self, network: nn.Module) -> list[Block]:
+    def blocks(self, network: Any) -> list[Block]:
         hidden = {"hidden_states": Spec("sequence", network.config.hidden_size, ragged=True)}
         embeddings = Block(
             "embeddings", network.embeddings, _embed, reads=("input_ids", "token_type_ids"), writes=hidden
@@ -73,7 +73,7 @@ class Bert(Family):
         ]
         return [embeddings, *layers]
 
-    def truncate(self, network: nn.Module, keep: int) -> None:
+    def truncate(self, network: Any, keep: int) -> None:
         network.encoder.layer = network.encoder.layer[: keep - 1]
         network.config.num_hidden_layers = keep - 1
 

@@ -15,18 +15,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import xxhash
-from torch import nn
 
 from headstart.cut import Block, Features, FrozenPart, live_names
 from headstart.errors import CheckpointError, HeadstartError, ModelError
 from headstart.preprocess.contract import Preprocess
 from headstart.types import Example, Kind, Spec
 
-Depth = int | Literal["all"]
+Depth = int | str  # a number of blocks, or `all`
 
 # Entries of a network's configuration that do not change what its blocks compute.
 _BOOKKEEPING = {
@@ -46,10 +45,10 @@ class StockForm:
         prepare: sets weights of the class that our head does not have, so that it computes the same.
     """
 
-    network_class: Callable[[], type[nn.Module]]
+    network_class: Callable[[], Any]
     names: Mapping[str, str]
     config: Mapping[str, Any] = field(default_factory=dict)
-    prepare: Callable[[nn.Module], None] = lambda network: None
+    prepare: Callable[[Any], None] = lambda network: None
 
 
 class Family(ABC):
@@ -84,15 +83,15 @@ class Family(ABC):
         """Fit the input window to the user's examples, in the configuration; nothing to do for most families."""
 
     @abstractmethod
-    def build(self, config: Any) -> nn.Module:
+    def build(self, config: Any) -> Any:
         """Return the network with random weights."""
 
     @abstractmethod
-    def blocks(self, network: nn.Module) -> list[Block]:
+    def blocks(self, network: Any) -> list[Block]:
         """Return the network's blocks from the input on; they share its modules."""
 
     @abstractmethod
-    def truncate(self, network: nn.Module, keep: int) -> None:
+    def truncate(self, network: Any, keep: int) -> None:
         """Drop the blocks above `keep` from the network and its configuration, in place."""
 
     @abstractmethod
@@ -127,7 +126,7 @@ class Family(ABC):
         """Return a folder in hub layout made from another published format, or None if it is not ours."""
         return None
 
-    def open(self, folder: Path, config: Any) -> nn.Module:
+    def open(self, folder: Path, config: Any) -> Any:
         """Return the network with the folder's weights in float32, never running code out of the folder.
 
         Raises:
@@ -135,13 +134,13 @@ class Family(ABC):
         """
         return load_network(type(self.build_empty(config)), folder, config)
 
-    def build_empty(self, config: Any) -> nn.Module:
+    def build_empty(self, config: Any) -> Any:
         """Return the network without memory for its weights, to learn its class and shapes."""
         with torch.device("meta"):
             return self.build(config)
 
 
-def load_network(network_class: Any, folder: Path, config: Any, *, needed: str = "", **options: Any) -> nn.Module:
+def load_network(network_class: Any, folder: Path, config: Any, *, needed: str = "", **options: Any) -> Any:
     """Load a transformers network from safetensors and make sure that no weight is missing.
 
     Args:
@@ -197,7 +196,7 @@ class Backbone:
         blocks: all blocks. inputs: what the first reads. outputs: what a head reads after the last.
     """
 
-    def __init__(self, *, name: str, family: Family, network: nn.Module, preprocess: Preprocess, source: Path) -> None:
+    def __init__(self, *, name: str, family: Family, network: Any, preprocess: Preprocess, source: Path) -> None:
         self.name = name
         self.family = family
         self.network = network

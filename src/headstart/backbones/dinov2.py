@@ -86,7 +86,7 @@ class Dinov2(Family):
     final_norm = "layernorm"
     inputs = {"pixel_values": Spec("input", 3)}
 
-    def build(self, config: Any) -> nn.Module:
+    def build(self, config: Any) -> Any:
         from transformers import Dinov2Model
 
         return Dinov2Model(config)
@@ -102,10 +102,10 @@ class Dinov2(Family):
     def sample(self, config: Any, examples: int = 2) -> Features:
         return {"pixel_values": torch.randn(examples, config.num_channels, config.image_size, config.image_size)}
 
-    def blocks(self, network: nn.Module) -> list[Block]:
+    def blocks(self, network: Any) -> list[Block]:
         return pre_norm_blocks(network, network.encoder.layer)
 
-    def truncate(self, network: nn.Module, keep: int) -> None:
+    def truncate(self, network: Any, keep: int) -> None:
         layers = min(keep - 1, len(network.encoder.layer))
         network.encoder.layer = network.encoder.layer[:layers]
         network.config.num_hidden_layers = layers

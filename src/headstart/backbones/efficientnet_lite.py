@@ -127,7 +127,7 @@ class EfficientNetLitePreTrainedModel(PreTrainedModel):
     config_class = EfficientNetLiteConfig
     base_model_prefix = "efficientnet_lite"
     main_input_name = "pixel_values"
-    input_modalities = ("image",)
+    input_modalities = ("image",)  # type: ignore[assignment]
 
 
 class EfficientNetLiteModel(EfficientNetLitePreTrainedModel):
@@ -148,7 +148,7 @@ class EfficientNetLiteModel(EfficientNetLitePreTrainedModel):
     def width(self) -> int:
         """The number of channels of `last_hidden_state`."""
         widths = [self.config.stem_width, *(layer[-1] for layer in self.config.layers)]
-        return self.config.head_width or widths[-1]
+        return int(self.config.head_width or widths[-1])
 
     def forward(self, pixel_values: Tensor, **_options: Any) -> BaseModelOutputWithPoolingAndNoAttention:
         maps = self.stem(pixel_values)
@@ -226,7 +226,7 @@ class EfficientNetLite(Family):
     def sample(self, config: EfficientNetLiteConfig, examples: int = 2) -> Features:
         return {"pixel_values": torch.randn(examples, config.num_channels, 32, 32)}
 
-    def blocks(self, network: EfficientNetLiteModel) -> list[Block]:
+    def blocks(self, network: Any) -> list[Block]:
         def block(name: str, module: nn.Module, width: int) -> Block:
             return Block(name, module, _run, reads=("maps",), writes={"maps": Spec("map", width)})
 
@@ -239,7 +239,7 @@ class EfficientNetLite(Family):
             found.append(block("head", network.head, config.head_width))
         return found
 
-    def truncate(self, network: EfficientNetLiteModel, keep: int) -> None:
+    def truncate(self, network: Any, keep: int) -> None:
         config = network.config
         if keep <= len(network.layers) + 1:
             config.head_width, network.head = None, nn.Identity()

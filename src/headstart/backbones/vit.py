@@ -35,12 +35,12 @@ class Vit(Family):
     final_norm = "layernorm"
     inputs = {"pixel_values": Spec("input", 3)}
 
-    def build(self, config: Any) -> nn.Module:
+    def build(self, config: Any) -> Any:
         from transformers import ViTModel
 
         return ViTModel(config, add_pooling_layer=False)
 
-    def open(self, folder: Path, config: Any) -> nn.Module:
+    def open(self, folder: Path, config: Any) -> Any:
         from transformers import ViTModel
 
         return load_network(ViTModel, folder, config, add_pooling_layer=False)
@@ -56,10 +56,10 @@ class Vit(Family):
     def sample(self, config: Any, examples: int = 2) -> Features:
         return {"pixel_values": torch.randn(examples, config.num_channels, config.image_size, config.image_size)}
 
-    def blocks(self, network: nn.Module) -> list[Block]:
+    def blocks(self, network: Any) -> list[Block]:
         return pre_norm_blocks(network, network.layers)
 
-    def truncate(self, network: nn.Module, keep: int) -> None:
+    def truncate(self, network: Any, keep: int) -> None:
         layers = min(keep - 1, len(network.layers))
         network.layers = network.layers[:layers]
         network.config.num_hidden_layers = layers
@@ -73,7 +73,7 @@ class Vit(Family):
         return StockForm(_stock_class, {"linear": "classifier"})
 
 
-def pre_norm_blocks(network: nn.Module, layers: nn.ModuleList) -> list[Block]:
+def pre_norm_blocks(network: Any, layers: nn.ModuleList) -> list[Block]:
     """Return the blocks of a vision transformer with `embeddings` and a final `layernorm`."""
     width = network.config.hidden_size
     stream = {"hidden_states": Spec("sequence", width, normalised=False)}

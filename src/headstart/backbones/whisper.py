@@ -93,7 +93,7 @@ class Whisper(Family):
         mask[1:, columns // 2 :] = 0
         return {"input_features": torch.randn(examples, config.num_mel_bins, columns), "attention_mask": mask}
 
-    def blocks(self, network: WhisperEncoderModel) -> list[Block]:
+    def blocks(self, network: Any) -> list[Block]:
         encoder, width = network.encoder, network.config.d_model
         stream = {"hidden_states": Spec("sequence", width, normalised=False)}
         first = nn.ModuleDict({name: encoder.get_submodule(name) for name in ("conv1", "conv2", "embed_positions")})
@@ -118,7 +118,7 @@ class Whisper(Family):
             ),
         ]
 
-    def truncate(self, network: WhisperEncoderModel, keep: int) -> None:
+    def truncate(self, network: Any, keep: int) -> None:
         layers = min(keep - 1, len(network.encoder.layers))
         network.encoder.layers = network.encoder.layers[:layers]
         network.config.encoder_layers = network.config.num_hidden_layers = layers
@@ -146,7 +146,7 @@ def _seconds(example: Example) -> float:
         return 0.0
 
 
-def _shorten(network: WhisperEncoderModel, positions: int) -> None:
+def _shorten(network: Any, positions: int) -> None:
     encoder = network.encoder
     kept = encoder.embed_positions.weight[:positions].detach().clone()
     encoder.embed_positions = nn.Embedding.from_pretrained(kept)
@@ -155,7 +155,7 @@ def _shorten(network: WhisperEncoderModel, positions: int) -> None:
     encoder.max_source_positions = positions
 
 
-def _convolve(module: nn.Module, features: Features) -> Features:
+def _convolve(module: Any, features: Features) -> Features:
     hidden = F.gelu(module["conv1"](features["input_features"]))
     hidden = F.gelu(module["conv2"](hidden)).permute(0, 2, 1)
     mask = features["attention_mask"]

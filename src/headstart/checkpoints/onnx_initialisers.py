@@ -49,7 +49,8 @@ def read(path: Path) -> Checkpoint:
     file = only_file(path, ".onnx")
     with reading(file):
         graph = _message(file.read_bytes(), _MODEL_GRAPH)
-        tensors, readers = {}, {}
+        tensors: dict[str, np.ndarray] = {}
+        readers: dict[str, str] = {}
         for number, value in _fields(graph):
             if number == _GRAPH_INITIALIZER:
                 name, tensor = _tensor(_bytes(value))
@@ -77,12 +78,13 @@ def _inputs(node: memoryview) -> dict[str, str]:
 
 
 def _tensor(message: memoryview) -> tuple[str, np.ndarray]:
-    name, dtype, shape, raw = "", 0, [], memoryview(b"")
+    name, dtype, raw = "", 0, memoryview(b"")
+    shape: list[int] = []
     for number, value in _fields(message):
         if number == _TENSOR_DIMS:
             shape += [value] if isinstance(value, int) else _varints(value)
         elif number == _TENSOR_DTYPE:
-            dtype = value
+            dtype = _number(value)
         elif number == _TENSOR_NAME:
             name = _text(value)
         elif number == _TENSOR_RAW:
@@ -90,6 +92,12 @@ def _tensor(message: memoryview) -> tuple[str, np.ndarray]:
     if dtype not in _DTYPES:
         raise ValueError(f"the dtype {dtype} of the initialiser {name!r} is not supported")
     return name, array(raw, _DTYPES[dtype], shape)
+
+
+def _number(value: int | memoryview) -> int:
+    if isinstance(value, int):
+        return value
+    raise ValueError("a number was expected")
 
 
 def _message(data: bytes, wanted: int) -> memoryview:

@@ -58,7 +58,7 @@ class FeatureSet:
     def stored(self) -> bool:
         return isinstance(self.source, _Stored)
 
-    def batch(self, indices: Sequence[int]) -> Features:
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Features:
         """Return the features of these examples by name, batch first, floats as float32."""
         return self.source.batch(indices)
 
@@ -242,7 +242,7 @@ class _Stored:
         self._places = rows
         self._specs = frozen.specs
 
-    def batch(self, indices: Sequence[int]) -> Features:
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Features:
         rows = [shard.row(position) for shard, position in (self._places[i] for i in indices)]
         return {name: self._collate(name, [row[name] for row in rows]) for name in rows[0]}
 
@@ -262,6 +262,6 @@ class _Live:
     def __init__(self, examples: Sequence[Example], backbone: Backbone, runner: Runner, frozen: FrozenPart) -> None:
         self._examples, self._backbone, self._runner = examples, backbone, runner
 
-    def batch(self, indices: Sequence[int]) -> Features:
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Features:
         decoded = [self._backbone.preprocess.decode(self._examples[i]) for i in indices]
         return self._runner(inputs_of(self._backbone, decoded))

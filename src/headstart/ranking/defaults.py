@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headstart import assets
-from headstart.backbones.contract import Backbone, Depth
+from headstart.backbones.contract import Backbone
 from headstart.data.dataset import Dataset
 from headstart.engines.contract import Engine
 from headstart.errors import MissingExtra, UsageError
@@ -48,10 +48,8 @@ def choose_cut(backbone: Backbone, recipe: Recipe) -> tuple[int, int, str]:
         ModelError: the backbone has not so many blocks.
     """
     best_keep, best_freeze = backbone.family.default_depths(len(backbone.blocks))
-    keep: Depth = best_keep if recipe.keep == "auto" else recipe.keep
-    kept = backbone.depth(keep, "keep")
-    freeze: Depth = min(best_freeze, kept) if recipe.freeze == "auto" else recipe.freeze
-    keep, freeze = backbone.depths(keep, freeze)
+    kept = backbone.depth(best_keep if recipe.keep == "auto" else recipe.keep, "keep")
+    keep, freeze = backbone.depths(kept, min(best_freeze, kept) if recipe.freeze == "auto" else recipe.freeze)
     return keep, freeze, backbone.family.head if recipe.head == "auto" else recipe.head
 
 

@@ -62,6 +62,7 @@ class Classification(Task):
         mean, scale = vectors.mean(0), vectors.std(0) + 1e-6
         solver = LogisticRegression(C=strength, class_weight="balanced" if balance else None, max_iter=300)
         with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The number of unique classes")  # one example a class is no regression
             warnings.simplefilter("ignore", ConvergenceWarning)  # 300 steps decide; the score tells
             solver.fit((vectors - mean) / scale, targets)
         coefficients, intercept = solver.coef_, solver.intercept_

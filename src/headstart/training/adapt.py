@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from headstart.cut import TrainablePart
+from headstart.errors import DataError
 from headstart.events import EpochEnded, Listener
+from headstart.features.extract import FeatureSet
 from headstart.tasks.contract import Task
-from headstart.training.loop import Labelled, predict_logits, solve_head, train_thawed
+from headstart.training.loop import DEFAULT_EPOCHS, Labelled, predict_logits, solve_head, train_thawed
 from headstart.training.recipe import Recipe
 
 
@@ -50,6 +52,8 @@ def adapt(trainable: TrainablePart, splits: Splits, task: Task, recipe: Recipe, 
     if not len(trainable.blocks):
         return Adapted(history, [], None)
     probe = copy.deepcopy(trainable)
+    if splits.validation is None:  # nothing says when to stop
+        recipe = recipe.replace(epochs=min(recipe.epochs, DEFAULT_EPOCHS))
     outcomes = []
     for seed in range(recipe.seed, recipe.seed + recipe.seeds):
         trainable.load_state_dict(probe.state_dict())
@@ -66,10 +70,14 @@ def _validation(trainable: TrainablePart, splits: Splits, task: Task) -> dict[st
     return task.metrics(predict_logits(trainable, splits.validation), splits.validation.targets)
 
 
-def labelled_splits(features, dataset_targets: np.ndarray) -> Splits:
-    """Return the splits of a feature set; `dataset_targets` has a row for each of its examples."""
-    parts = {}
-    for name in ("train", "validation", "test"):
+def labelled_splits(features: FeatureSet, targets: np.ndarray) -> Splits:
+    """Return the splits of a feature set; `targets` has a row for each of its examples."""
+
+    def part(name: str) -> Labelled | None:
         indices = np.array([i for i, e in enumerate(features.examples) if e.split == name], dtype=np.int64)
-        parts[name] = Labelled(features, indices, dataset_targets[indices]) if len(indices) else None
-    return Splits(**parts)
+        return Labelled(features, indices, targets[indices]) if len(indices) else None
+
+    train = part("train")
+    if train is None:
+        raise DataError("no training example can be read", "replace the files that were named as skipped")
+    return Splits(train, part("validation"), part("test"))

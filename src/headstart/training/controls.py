@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,36 +80,38 @@ class FromScratch:
     def __exit__(self, *error: object) -> None:
         self._place.cleanup()
 
-    def run(self, splits: Splits, *, seconds: float, name: str) -> Control:
+    def run(self, splits: Splits, test: Labelled, *, seconds: float, name: str) -> Control:
         """Train for at most `seconds`, trials included, and judge on the test examples."""
-        splits = Splits(*(part and replace(part, features=self.inputs) for part in
-                          (splits.train, splits.validation, splits.test)))  # fmt: skip
+        train, test = replace(splits.train, features=self.inputs), replace(test, features=self.inputs)
+        validation = splits.validation and replace(splits.validation, features=self.inputs)
         started = time.perf_counter()
-        rate, chosen = self._choose_rate(splits, seconds)
-        part, epochs, converged = self._train(splits, rate, seconds - (time.perf_counter() - started), name)
+        rate, chosen = self._choose_rate(train, validation, seconds)
+        remaining = seconds - (time.perf_counter() - started)
+        part, epochs, converged = self._train(train, validation, rate, remaining, name)
         took = time.perf_counter() - started
-        train_logits = predict_logits(part, splits.train)
-        train_score = self.task.metrics(train_logits, splits.train.targets, intervals=False)
+        train_score = self.task.metrics(predict_logits(part, train), train.targets, intervals=False)
         return control_of(
-            self.task, predict_logits(part, splits.test), splits.test.targets,
+            self.task, predict_logits(part, test), test.targets,
             seconds=took, epochs=round(epochs, 2), train_score=train_score[f"eval_{self.task.metric}"],
             converged=converged, note=f"same architecture, random weights, AdamW, learning rate {rate:g} ({chosen})",
         )  # fmt: skip
 
-    def _choose_rate(self, splits: Splits, seconds: float) -> tuple[float, str]:
+    def _choose_rate(self, train: Labelled, validation: Labelled | None, seconds: float) -> tuple[float, str]:
         """Try a grid where there is time and something to choose by; a choice made earlier is free."""
-        if self._rate is None and (splits.validation is None or seconds < _WORTH_TRIALS):
-            return LEARNING_RATES[1], "a usual one"
         if self._rate is None:
-            losses = {}
-            for rate in LEARNING_RATES:
-                part, _, _ = self._train(splits, rate, _TRIAL_SHARE * seconds, "trial")
-                logits = predict_logits(part, splits.validation)
-                losses[rate] = self.task.metrics(logits, splits.validation.targets, intervals=False)["eval_loss"]
-            self._rate = min(losses, key=losses.get)
+            if validation is None or seconds < _WORTH_TRIALS:
+                return LEARNING_RATES[1], "a usual one"
+            self._rate = min(LEARNING_RATES, key=lambda rate: self._try(train, validation, rate, seconds))
         return self._rate, "the best of " + ", ".join(f"{rate:g}" for rate in LEARNING_RATES) + " on validation"
 
-    def _train(self, splits: Splits, rate: float, seconds: float, name: str) -> tuple[TrainablePart, float, bool]:
+    def _try(self, train: Labelled, validation: Labelled, rate: float, seconds: float) -> float:
+        part, _, _ = self._train(train, validation, rate, _TRIAL_SHARE * seconds, "trial")
+        metrics = self.task.metrics(predict_logits(part, validation), validation.targets, intervals=False)
+        return metrics["eval_loss"]
+
+    def _train(
+        self, train: Labelled, validation: Labelled | None, rate: float, seconds: float, name: str
+    ) -> tuple[TrainablePart, float, bool]:
         """Return the trained part, its epochs, and whether validation had stopped improving."""
         torch.manual_seed(self.recipe.seed)
         part = self._fresh()
@@ -119,12 +122,12 @@ class FromScratch:
         )  # fmt: skip
         events: list[EpochEnded] = []
         for event in train_thawed(
-            part, self.task, recipe, train=splits.train, validation=splits.validation, seed=self.recipe.seed,
-            limit=limit, before_look=lambda: recalibrate(part, splits.train),
+            part, self.task, recipe, train=train, validation=validation, seed=self.recipe.seed, limit=limit,
+            before_look=lambda: recalibrate(part, train),
         ):  # fmt: skip
             events.append(event)
             self.listener(Progress(f"control: {name}", round(limit.share() * 100), 100))
-        recalibrate(part, splits.train)
+        recalibrate(part, train)
         return part, events[-1].epoch, not limit.over()
 
     def _fresh(self) -> TrainablePart:
@@ -142,7 +145,7 @@ class FromScratch:
         return TrainablePart(blocks, head, fresh=True)
 
 
-def batch_norms(network: nn.Module) -> list[nn.Module]:
+def batch_norms(network: nn.Module) -> list[Any]:
     """Return all BatchNorm modules of a network."""
     return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,9 +44,9 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def batches(self, size: int, order: Sequence[int] | None = None) -> Iterator[tuple[Features, Tensor]]:
+    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[Features, Tensor]]:
         """Yield features and targets, `size` at a time, in the given order of positions."""
-        order = np.arange(len(self)) if order is None else np.asarray(order)
+        order = np.arange(len(self)) if order is None else order
         for start in range(0, len(order), size):
             chosen = order[start : start + size]
             yield self.features.batch(self.indices[chosen]), torch.from_numpy(self.targets[chosen])
@@ -91,7 +91,7 @@ def solve_head(
             loss = task.metrics(vectors @ weight.T + bias, train.targets, intervals=False)["eval_loss"]
             scores[strength] = metrics["eval_loss"]
             yield EpochEnded("head", number + 1, loss, metrics, time.perf_counter() - started)
-        best = min(scores, key=scores.get)
+        best = min(scores, key=lambda strength: scores[strength])
     targets = train.targets
     if validation is not None and not len(trainable.blocks):
         vectors, targets = np.concatenate([vectors, held_out]), np.concatenate([targets, validation.targets])
@@ -123,7 +123,7 @@ def train_thawed(
         before_look: called before every evaluation.
     """
     steps = math.ceil(len(train) / recipe.batch_size)
-    epochs = recipe.epochs if validation is not None else min(recipe.epochs, DEFAULT_EPOCHS)
+    epochs = recipe.epochs
     optimizer = _optimizer(trainable, recipe)
     rates = [group["lr"] for group in optimizer.param_groups]
     keeper = _BestKeeper(trainable, task, validation, before_look)
@@ -202,7 +202,7 @@ class _BestKeeper:
         before_look: Callable[[], None],
     ) -> None:
         self._trainable, self._task, self._validation, self._before = trainable, task, validation, before_look
-        self._best, self._weights = math.inf, None
+        self._best, self._weights = math.inf, {}  # type: float, dict[str, Tensor]
         self._started = time.perf_counter()
         self.stale = 0
 
@@ -222,6 +222,6 @@ class _BestKeeper:
 
     def restore(self) -> None:
         """Put the best state back."""
-        if self._weights is not None:
+        if self._weights:
             self._trainable.load_state_dict(self._weights)
         self._trainable.eval()

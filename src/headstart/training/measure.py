@@ -76,17 +76,19 @@ def measure(run: Run) -> Record:
         task=task.full_name, kind=dataset.kind, first_metric=f"eval_{task.metric}",
         backbone=run.backbone.name, blocks=len(run.backbone.blocks), keep=run.keep, freeze=model.freeze,
         head=model.head.name, labels=dataset.labels,
-        metrics=None if logits is None else task.metrics(logits, test.targets),
-        metrics_missing="" if test else "there are no test examples", validation=_best_validation(run),
+        metrics=None if logits is None or test is None else task.metrics(logits, test.targets),
+        metrics_missing="" if test else _why_untested(dataset), validation=_best_validation(run),
         test_examples=len(test) if test else 0, baselines=baselines,
         history=[asdict(event) for event in run.adapted.history], **_details(run, logits),
-        counts=dataset.counts(), skipped=[asdict(one) for one in (*dataset.skipped, *features.skipped)],
+        counts={str(split): found for split, found in dataset.counts().items()},
+        skipped=[asdict(one) for one in (*dataset.skipped, *features.skipped)],
         shortened=sum(model.backbone.preprocess.shortened(example) for example in features.examples),
         seconds=seconds, passes_avoided=_passes_avoided(run),
         cache={"hits": features.hits, "computed": features.computed, "bytes": features.bytes},
         engine=model.engine, numerics=plugin("engines", model.engine).numerics,
         max_abs_difference=difference, compared=compared, recipe=run.recipe.to_dict(),
-        data={"source": dataset.source.name, "fingerprint": dataset.fingerprint, "notes": list(dataset.notes)},
+        data={"source": dataset.source.name, "fingerprint": dataset.fingerprint, "notes": list(dataset.notes),
+              "trained_on": _trained_on(dataset)},
         backbone_facts=_backbone_facts(run), environment=_environment(), seed_scores=run.adapted.seed_scores,
     )  # fmt: skip
 
@@ -117,34 +119,47 @@ def sample_inputs(backbone: Backbone, features: FeatureSet) -> Features:
 def _baselines(run: Run, logits: np.ndarray | None) -> dict[str, Control | None]:
     names = ("majority", "simple", "linear_probe", "from_scratch", "from_scratch_converged")
     baselines: dict[str, Control | None] = dict.fromkeys(names)
-    if not run.recipe.baselines or logits is None:
+    task, splits, test = run.model.task, run.splits, run.splits.test
+    if not run.recipe.baselines or logits is None or test is None:
         return baselines
-    task, splits, targets = run.model.task, run.splits, run.splits.test.targets
-    baselines["majority"] = majority(task, splits.train.targets, targets)
+    baselines["majority"] = majority(task, splits.train.targets, test.targets)
     probe = run.adapted.probe
     note = "the adapted model is one itself" if probe is None else "no block thawed, the exact solution for the head"
-    probed = logits if probe is None else predict_logits(probe, splits.test)
-    baselines["linear_probe"] = control_of(task, probed, targets, note=note)
+    probed = logits if probe is None else predict_logits(probe, test)
+    baselines["linear_probe"] = control_of(task, probed, test.targets, note=note)
     spent = run.features.pass_seconds + run.stages.seconds["train"]
     with FromScratch(run.backbone, run.model, keep=run.keep, recipe=run.recipe, features=run.features,
                      listener=run.listener) as scratch:  # fmt: skip
         if run.recipe.scratch_minutes > 0:  # first, so that the other starts from the learning rate found here
             limit = max(60 * run.recipe.scratch_minutes, spent)
-            baselines["from_scratch_converged"] = scratch.run(splits, seconds=limit, name="from scratch, converged")
-        baselines["from_scratch"] = scratch.run(splits, seconds=spent, name="from scratch, equal time")
+            baselines["from_scratch_converged"] = scratch.run(
+                splits, test, seconds=limit, name="from scratch, converged"
+            )
+        baselines["from_scratch"] = scratch.run(splits, test, seconds=spent, name="from scratch, equal time")
     return baselines
 
 
 def _details(run: Run, logits: np.ndarray | None) -> dict[str, Any]:
-    if logits is None:
-        return {"confusion": [], "per_class": [], "judged": []}
     task, test = run.model.task, run.splits.test
+    if logits is None or test is None:
+        return {"confusion": [], "per_class": [], "judged": []}
     judged = []
     for index, prediction in zip(test.indices, task.decode(logits), strict=True):
         example = run.features.examples[index]
         shown = " | ".join(str(value) for value in example.inputs.values())
         judged.append(Judged(example.name, shown, str(example.target), prediction.label, prediction.score))
     return {**task.details(logits, test.targets), "judged": judged}
+
+
+def _trained_on(dataset: Dataset) -> list[str]:
+    """Return the content hashes of what was learnt from, so that no later evaluation counts it."""
+    return sorted({dataset.hashes[e.name] for split in ("train", "validation") for e in dataset.split(split)})
+
+
+def _why_untested(dataset: Dataset) -> str:
+    if dataset.own_splits:
+        return "the data have splits of their own, and no `test` among them"
+    return "there are too few examples of each class to set some aside"
 
 
 def _passes_avoided(run: Run) -> int:

