@@ -164,7 +164,7 @@ class EfficientNetLiteForImageClassification(EfficientNetLitePreTrainedModel):
     def __init__(self, config: EfficientNetLiteConfig) -> None:
         super().__init__(config)
         self.efficientnet_lite = EfficientNetLiteModel(config)
-        self.classifier = nn.Linear(self.efficientnet_lite.width, config.num_labels)
+        self.classifier = nn.Linear(self.efficientnet_lite.width, config.num_labels)  # type: ignore[arg-type]
         self.post_init()
 
     def forward(
