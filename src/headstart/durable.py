@@ -39,14 +39,19 @@ def saying_what_failed(path: Path, needed_bytes: int) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(path.parent).free
-            raise NoSpace(
-                f"the disk is full: `{path}` needs {needed_bytes:,} bytes and {free:,} are free",
-                "free some space, or set HEADSTART_CACHE to a folder on a larger disk",
-            ) from error
+            raise no_space(path, needed_bytes) from error
         raise MachineError(
             f"`{path}` cannot be written: {error.strerror}", "check the folder and its rights"
         ) from error
+
+
+def no_space(path: Path, needed_bytes: int) -> NoSpace:
+    """Return the error for a disk that cannot hold `needed_bytes` at `path`."""
+    free = shutil.disk_usage(path.parent).free
+    return NoSpace(
+        f"the disk is full: `{path}` needs {needed_bytes:,} bytes and {free:,} are free",
+        "free some space, or set HEADSTART_CACHE to a folder on a larger disk",
+    )
 
 
 def _reserve(descriptor: int, size: int) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import islice
 from typing import Any
 
@@ -28,6 +31,7 @@ BATCH = 16
 _SHARD_BYTES = 64 << 20
 _SHARD_SECONDS = 10.0  # a kill loses no more than this
 _FREE_SHARE = 0.8  # of the free disk that a cache may fill
+_LIBRARIES = {"transformers": "transformers", "pillow": "PIL", "soundfile": "soundfile", "soxr": "soxr"}
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,10 @@ def extract(
     todo = sorted((first_of[h] for h in wanted), key=lambda e: (-backbone.preprocess.size(e), e.name))
     fill = _Fill(backbone, frozen, engine, entry, hashes, storage, listener)
     fits = fill.run(todo)
-    skipped += fill.skipped
-    bad = {skip.name for skip in skipped} | {e.name for e in examples if hashes.get(e.name) in fill.unreadable}
+    # Equal files are decoded once, and each of them is named.
+    causes = {e.name: fill.unreadable[hashes[e.name]] for e in examples if hashes.get(e.name) in fill.unreadable}
+    skipped += [Skipped(name, cause) for name, cause in causes.items()]
+    bad = {skip.name for skip in skipped}
     readable = tuple(e for e in examples if e.name not in bad)
     source = (
         _Stored(entry.rows([hashes[e.name] for e in readable]), frozen)
@@ -123,8 +129,13 @@ def _facts(backbone: Backbone, frozen: FrozenPart, engine: Engine, storage: str)
     return {
         "settings": backbone.fingerprint(), "weights": frozen.fingerprint(), "depth": len(frozen.blocks),
         "names": list(frozen.writes), "preprocess": backbone.preprocess.fingerprint,
-        "engine": engine.numerics, "storage": storage,
+        "engine": engine.numerics, "storage": storage, "libraries": _libraries(),
     }  # fmt: skip
+
+
+def _libraries() -> dict[str, str]:
+    """Return the versions of what decodes inputs and of what the blocks are made of: another may give other bits."""
+    return {name: version(name) for name in _LIBRARIES if find_spec(_LIBRARIES[name])}
 
 
 def _ragged(specs: Mapping[str, Spec], names: Sequence[str]) -> list[str]:
@@ -150,24 +161,28 @@ class _Fill:
         self.ragged = _ragged(frozen.specs, frozen.writes)
         self.mask = next((name for name, spec in frozen.specs.items() if spec.kind == "mask"), None)
         self.runner: Runner = frozen
-        self.skipped: list[Skipped] = []
-        self.unreadable: set[str] = set()
+        self.unreadable: dict[str, str] = {}  # the cause by content hash
         self.computed = 0
         self._pending: list[tuple[str, Row]] = []
         self._pending_bytes, self._flushed = 0, time.perf_counter()
 
     def run(self, todo: Sequence[Example]) -> bool:
-        """Store the features of `todo`; return False, having stored none, where they do not fit on the disk."""
-        for number, (names, decoded) in enumerate(self._batches(todo)):
+        """Store the features of `todo`; return False, having stored none, where they do not fit on the disk.
+
+        Then the rest is decoded nevertheless: what cannot be read must be known before the training starts.
+        """
+        batches = self._batches(todo)
+        for number, (names, decoded) in enumerate(batches):
             inputs = inputs_of(self.backbone, decoded)
             if number == 0:
                 self.runner = self.engine.prepare(self.frozen, inputs)
             started = time.perf_counter()
             rows = self._rows(inputs, self.runner(inputs))
             if number == 0 and not self._forecast(rows, time.perf_counter() - started, len(todo)):
+                deque(batches, maxlen=0)
                 return False
             self._keep(names, rows)
-            self.listener(Progress("frozen pass", self.computed + len(self.skipped), len(todo)))
+            self.listener(Progress("frozen pass", self.computed + len(self.unreadable), len(todo)))
         self._flush()
         return True
 
@@ -188,8 +203,7 @@ class _Fill:
         try:
             return self.backbone.preprocess.decode(example)
         except UnreadableFile as error:
-            self.skipped.append(Skipped(example.name, error.cause))
-            self.unreadable.add(self.hashes[example.name])
+            self.unreadable[self.hashes[example.name]] = error.cause
             return None
 
     def _forecast(self, rows: list[Row], seconds: float, total: int) -> bool:

@@ -1,14 +1,15 @@
 """One file of cached rows: written once, checksummed, then only mapped for reading.
 
 A shard is a safetensors file, so that any tool can open it. Of each name it holds either one array [n, ...], or for
-a ragged name the rows end to end, [sum of T, ...], with `offsets` [n + 1].
+a ragged name the rows end to end, [sum of T, ...], with `offsets` [n + 1]. Its metadata name the example of each row,
+so that a damaged catalogue cannot make one example's features pass for another's.
 """
 
 from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,18 +30,19 @@ _DTYPES = {
 }
 
 
-def write_shard(path: Path, rows: Sequence[Row], ragged: Sequence[str]) -> str:
-    """Write `rows` to `path` and return the file's checksum."""
+def write_shard(path: Path, rows: Sequence[Row], ragged: Sequence[str], examples: Sequence[str]) -> str:
+    """Write one row an example to `path` and return the file's checksum."""
     from safetensors.numpy import save
 
     arrays: dict[str, np.ndarray] = {}
     for name in rows[0]:
         parts = [row[name] for row in rows]
         arrays[name] = np.concatenate(parts) if name in ragged else np.stack(parts)
-    if ragged:
-        lengths = [len(row[ragged[0]]) for row in rows]
+    long = next((name for name in ragged if name in rows[0]), None)
+    if long:
+        lengths = [len(row[long]) for row in rows]
         arrays["offsets"] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    data = save(arrays)
+    data = save(arrays, metadata={"examples": " ".join(examples)})
     write_durably(path, data)
     return xxhash.xxh3_128(data).hexdigest()
 
@@ -58,7 +60,20 @@ class Shard:
         if xxhash.xxh3_128(self._map).hexdigest() != checksum:
             raise DataError(f"the cache file `{path}` is damaged", "it will be computed again")
         self._ragged = frozenset(ragged)
+        self._path, self._examples = path, ()
         self._arrays = dict(self._views())
+
+    def require(self, positions: Mapping[str, int]) -> None:
+        """Make sure that these examples lie where the catalogue says.
+
+        Raises:
+            DataError: a row is another example's.
+        """
+        for example, position in positions.items():
+            if self._examples[position : position + 1] != (example,):
+                raise DataError(
+                    f"the catalogue does not fit the cache file `{self._path}`", "it will be computed again"
+                )
 
     def row(self, index: int) -> Row:
         """Return the arrays of one row; they are views of the mapped file."""
@@ -76,9 +91,8 @@ class Shard:
     def _views(self):
         length = int.from_bytes(self._map[:8], "little")
         header = json.loads(self._map[8 : 8 + length])
+        self._examples = tuple(header.pop("__metadata__", {}).get("examples", "").split())
         for name, entry in header.items():
-            if name == "__metadata__":
-                continue
             start, stop = (8 + length + offset for offset in entry["data_offsets"])
             array = np.frombuffer(self._map, dtype=np.uint8, count=stop - start, offset=start)
             yield name, array.view(_DTYPES[entry["dtype"]]).reshape(entry["shape"])
