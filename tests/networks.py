@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from samples import LABELS, THINGS, WORDS, write_photos, write_reviews, write_so
 
 FAMILIES: dict[str, Family] = plugins("backbones")
 SIDE = 32  # pixels
+_RANDOM = threading.Lock()  # examples are decoded in several threads, and torch has one random state
 
 
 class Numbers(Preprocess):
@@ -30,8 +32,9 @@ class Numbers(Preprocess):
         self._family, self._config = family, config
 
     def decode(self, example: Example) -> Features:
-        torch.manual_seed(int(example.inputs["text"]))
-        sample = self._family.sample(self._config, 2)
+        with _RANDOM:
+            torch.manual_seed(int(example.inputs["text"]))
+            sample = self._family.sample(self._config, 2)
         steps = self.size(example)
         return {
             name: tensor[0][:steps] if self._family.inputs[name].ragged else tensor[1]

@@ -47,6 +47,15 @@ def test_fixed_rows_come_back_bit_for_bit(tmp_path: Path, dtype: type) -> None:
         np.testing.assert_array_equal(shard.row(number)["maps"], row["maps"], strict=True)
 
 
+@pytest.mark.parametrize("ragged", [(), ("x",)])
+def test_transposed_rows_come_back_as_they_are(tmp_path: Path, ragged: tuple[str, ...]) -> None:
+    rows = [{"x": array} for array in np.arange(24.0).reshape(2, 3, 4).transpose(0, 2, 1)]
+    rows = [{"x": row["x"].astype(np.float32)} for row in rows]
+    shard = Shard(tmp_path / "s", write_shard(tmp_path / "s", rows, ragged, names(rows)), ragged)
+    for number, row in enumerate(rows):
+        np.testing.assert_array_equal(shard.row(number)["x"], row["x"])
+
+
 def test_a_row_that_float16_cannot_hold_keeps_its_shard_in_float32(tmp_path: Path) -> None:
     rows = [{"x": np.array([1.5], np.float16)}, {"x": np.array([1e6], np.float32)}]
     shard = Shard(tmp_path / "s", write_shard(tmp_path / "s", rows, (), names(rows)), ())

@@ -37,7 +37,9 @@ def write_shard(path: Path, rows: Sequence[Row], ragged: Sequence[str], examples
     arrays: dict[str, np.ndarray] = {}
     for name in rows[0]:
         parts = [row[name] for row in rows]
-        arrays[name] = np.concatenate(parts) if name in ragged else np.stack(parts)
+        whole = np.concatenate(parts) if name in ragged else np.stack(parts)
+        # Rows of a transposed tensor come out transposed, and safetensors writes memory as it lies.
+        arrays[name] = np.ascontiguousarray(whole)
     long = next((name for name in ragged if name in rows[0]), None)
     if long:
         lengths = [len(row[long]) for row in rows]
