@@ -85,17 +85,16 @@ class Model:
 
     @property
     def usage(self) -> str:
-        """How transformers reads the saved folder, as Python code."""
+        """How transformers reads the saved folder, as Markdown with Python code."""
         form = self.backbone.family.stock_form(self.head.name, self.task.full_name)
         part = {"text": "tokenizer", "image": "image_processor", "audio": "feature_extractor"}[self.kind]
-        if form and form.network_class().__module__.startswith("transformers"):
-            call = f'pipeline("{self.task.full_name}", model="MODEL_DIR")'
-            return f"from transformers import pipeline\n\nclassify = {call}\n"
-        return (
-            "import headstart.hub\nfrom transformers import pipeline\n\n"
-            'model = headstart.hub.HeadstartForClassification.from_pretrained("MODEL_DIR")\n'
-            f'classify = pipeline("{self.task.full_name}", model=model, {part}="MODEL_DIR")\n'
-        )
+        lines, model = ["from transformers import pipeline"], 'model="MODEL_DIR"'
+        if not (form and form.network_class().__module__.startswith("transformers.")):
+            lines.insert(0, "import headstart.hub")
+        if not form:
+            lines += ["", 'model = headstart.hub.HeadstartForClassification.from_pretrained("MODEL_DIR")']
+            model = f'model=model, {part}="MODEL_DIR"'
+        return "\n".join(["```python", *lines, "", f'classify = pipeline("{self.task.full_name}", {model})', "```"])
 
     def predict(
         self, inputs: Sequence[str | Path] | str | Path, *, listener: Listener = ignore

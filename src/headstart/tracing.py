@@ -34,12 +34,12 @@ def trace(path: str | Path, *, backbone: str = "auto") -> list[dict[str, Any]]:
     features = walk.step(preprocess, decoded, lambda: inputs_of(network, [decoded]))
     for block in network.blocks:
         read = {name: features[name] for name in block.reads if name in features}
-        file = f"backbones/{network.family.name}.py {block.name}"
+        file = f"{_file_of(network.family)} {block.name}"
         written = walk.step(file, read, partial(block, features))
         features = {**features, **written}
     outputs = {name: features[name] for name in network.outputs if name in features}
     head = make_head(network.family.head, network.outputs, 2).eval()
-    walk.step(f"heads/{head.name.replace('-', '_')}.py", outputs, partial(head.pooled, outputs))
+    walk.step(_file_of(head), outputs, partial(head.pooled, outputs))
     return walk.rows
 
 
@@ -61,6 +61,11 @@ class _Walk:
             }
         )
         return result
+
+
+def _file_of(plugin: object) -> str:
+    """Return the file that a plug-in is in, as `backbones/bert.py`."""
+    return type(plugin).__module__.removeprefix("headstart.").replace(".", "/") + ".py"
 
 
 def _first(path: str | Path, kind: Kind) -> Example:

