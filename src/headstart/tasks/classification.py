@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from headstart.data.dataset import Dataset
+from headstart.errors import DataError
 from headstart.intervals import bootstrap, wilson
 from headstart.tasks.contract import Task
 from headstart.types import Example, Kind, Label
@@ -31,10 +32,20 @@ class Classification(Task):
 
     @classmethod
     def of(cls, dataset: Dataset) -> Classification:
-        """Weigh each class by its inverse frequency among the training examples."""
+        """Weigh each class by its inverse frequency among the training examples.
+
+        Raises:
+            DataError: there are fewer than two classes to learn, though other splits have more.
+        """
         counts = dict.fromkeys(dataset.labels, 0)
         for example in dataset.split("train"):
             counts[example.target] += 1
+        seen = [label for label, count in counts.items() if count]
+        if len(seen) < 2:
+            has = f"only the class `{seen[0]}`" if seen else "no example"
+            raise DataError(
+                f"the training split of `{dataset.source}` has {has}", "give it examples of at least two classes"
+            )
         total = sum(counts.values())
         return cls(dataset.kind, dataset.labels, [total / (len(counts) * max(n, 1)) for n in counts.values()])
 

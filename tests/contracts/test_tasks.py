@@ -1,0 +1,208 @@
+"""Every task poses a problem, solves its linear form, measures it as the field does, and can be written down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from headstart.data.dataset import Dataset
+from headstart.errors import DataError, UsageError
+from headstart.registry import plugins
+from headstart.tasks.classification import Classification, confusion, per_class, probabilities
+from headstart.tasks.contract import Task, find_task, task_names
+from headstart.types import KINDS, Example, Label
+
+TASKS = plugins("tasks")
+
+
+@pytest.fixture(params=sorted(task_names()))
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def dataset(counts: dict[str, int], *, kind: str = "text", absent: tuple[str, ...] = ()) -> Dataset:
+    examples = tuple(
+        Example(f"{label} {number}", {kind: "x"}, target=label, split="train")
+        for label, count in counts.items()
+        for number in range(count)
+    )
+    labels = tuple(sorted({*counts, *absent}))
+    return Dataset(examples, kind, labels, (), (), Path("data"))
+
+
+def clouds(*counts: int, width: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return vectors around one centre a class, and their classes."""
+    random = np.random.default_rng(seed)
+    centres = 4 * random.normal(size=(len(counts), width))
+    targets = np.repeat(np.arange(len(counts)), counts)
+    return (centres[targets] + random.normal(size=(len(targets), width))).astype(np.float32), targets
+
+
+def classification(classes: int) -> Classification:
+    return Classification("text", [f"class{number}" for number in range(classes)])
+
+
+def test_a_task_says_what_it_is(name: str) -> None:
+    task, kind = find_task(name)
+    assert issubclass(task, Task)
+    assert name == f"{kind}-{task.name}"
+    assert set(task.kinds) <= set(KINDS)
+
+
+def test_a_task_survives_being_written_down(name: str) -> None:
+    task_class, kind = find_task(name)
+    task = task_class.of(dataset({"cat": 3, "dog": 2}, kind=kind))
+    again = task_class.from_config(task.to_config())
+    assert again.to_config() == task.to_config()
+    assert (again.full_name, again.outputs) == (name, task.outputs)
+    logits = np.array([[2.0, -1.0], [0.0, 3.0]])
+    assert again.decode(logits) == task.decode(logits)
+
+
+def test_metrics_name_the_first_one_with_its_interval(name: str) -> None:
+    task_class, kind = find_task(name)
+    task = task_class.of(dataset({"cat": 3, "dog": 2}, kind=kind))
+    found = task.metrics(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), np.array([0, 1, 1]))
+    assert "eval_loss" in found
+    first = f"eval_{task.metric}"
+    assert found[f"{first}_ci_low"] <= found[first] <= found[f"{first}_ci_high"]
+    fast = task.metrics(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), np.array([0, 1, 1]), intervals=False)
+    assert fast == {key: value for key, value in found.items() if "_ci_" not in key}
+
+
+def test_a_misspelt_task_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="`image-clasification`") as caught:
+        find_task("image-clasification")
+    assert "`image-classification`" in caught.value.hint
+
+
+def test_targets_come_back_as_the_labels_they_were() -> None:
+    data = dataset({"zebra": 2, "ant": 1, "cat": 3})
+    task = Classification.of(data)
+    targets = task.encode(data.examples)
+    assert targets.dtype == np.int64
+    certain = np.full((len(targets), 3), -9.0)
+    certain[np.arange(len(targets)), targets] = 9.0
+    assert [prediction.label for prediction in task.decode(certain)] == [e.target for e in data.examples]
+
+
+def test_scores_are_probabilities_the_most_probable_first() -> None:
+    (prediction,) = classification(3).decode(np.array([[1.0, 3.0, 2.0]]))
+    assert isinstance(prediction, Label)
+    assert list(prediction.scores) == ["class1", "class2", "class0"]
+    assert sum(prediction.scores.values()) == pytest.approx(1)
+    assert prediction.score == prediction.scores[prediction.label] == max(prediction.scores.values())
+
+
+@pytest.mark.parametrize("logits", [[1e30, -1e30], [-1e4, -1e4], [0.0, 0.0]])
+def test_extreme_logits_give_finite_scores(logits: list[float]) -> None:
+    scores = probabilities(np.array([logits], np.float32))
+    assert np.isfinite(scores).all()
+    assert scores.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("balance", [True, False])
+@pytest.mark.parametrize("counts", [(20, 20), (20, 20, 20, 20), (90, 5), (60, 4, 4)])
+def test_the_linear_solution_separates_what_can_be_separated(counts: tuple[int, ...], balance: bool) -> None:
+    vectors, targets = clouds(*counts)
+    weight, bias = classification(len(counts)).solve(vectors, targets, strength=1.0, balance=balance)
+    assert (weight.shape, bias.shape) == ((len(counts), 5), (len(counts),))
+    assert weight.dtype == bias.dtype == np.float32
+    assert ((vectors @ weight.T + bias).argmax(1) == targets).mean() > 0.97
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_linear_solution_is_scikit_learn_s(classes: int) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    vectors, targets = clouds(*[15] * classes)
+    weight, bias = classification(classes).solve(vectors, targets, strength=0.1, balance=False)
+    scaled = StandardScaler().fit_transform(vectors)
+    expected = LogisticRegression(C=0.1, max_iter=1000).fit(scaled, targets).predict_proba(scaled)
+    np.testing.assert_allclose(probabilities(vectors @ weight.T + bias), expected, atol=2e-3)
+
+
+def test_balance_helps_the_rare_class() -> None:
+    random = np.random.default_rng(0)
+    targets = np.repeat([0, 1], [200, 10])
+    vectors = (random.normal(size=(210, 2)) + 1.2 * targets[:, None]).astype(np.float32)
+    recall = {}
+    for balance in (True, False):
+        weight, bias = classification(2).solve(vectors, targets, strength=1.0, balance=balance)
+        recall[balance] = ((vectors @ weight.T + bias).argmax(1)[targets == 1] == 1).mean()
+    assert recall[True] > recall[False] + 0.2
+
+
+@pytest.mark.parametrize("present", [(0, 2), (1, 3), (0, 1, 3)])
+def test_a_class_without_examples_is_never_predicted_and_harms_no_other(present: tuple[int, ...]) -> None:
+    vectors, place = clouds(*[12] * len(present))
+    targets = np.array(present)[place]
+    weight, bias = classification(4).solve(vectors, targets, strength=1.0, balance=True)
+    predicted = (vectors @ weight.T + bias).argmax(1)
+    assert set(predicted) <= set(present)
+    assert (predicted == targets).mean() > 0.97
+
+
+def test_a_constant_feature_is_no_matter() -> None:
+    vectors, targets = clouds(10, 10)
+    vectors[:, 2] = 7.0
+    weight, bias = classification(2).solve(vectors, targets, strength=1.0, balance=True)
+    assert np.isfinite(weight).all()
+    assert ((vectors @ weight.T + bias).argmax(1) == targets).all()
+
+
+def test_the_loss_weighs_classes_by_their_inverse_frequency() -> None:
+    task = Classification.of(dataset({"common": 9, "rare": 1}))
+    logits, targets = torch.zeros(10, 2), torch.tensor([0] * 9 + [1])
+    logits[:, 0] = 1.0
+    plain, balanced = (task.loss(logits, targets, balance=balance) for balance in (False, True))
+    each = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    torch.testing.assert_close(plain, each.mean())
+    torch.testing.assert_close(balanced, (each[:9].mean() + each[9]) / 2)
+
+
+def test_a_class_that_occurs_only_in_the_test_split_is_known() -> None:
+    task = Classification.of(dataset({"cat": 3, "cow": 2}, absent=("dog",)))
+    assert task.labels == ("cat", "cow", "dog")
+    assert task.loss(torch.zeros(3, 3), torch.zeros(3, dtype=torch.int64), balance=True).isfinite()
+
+
+@pytest.mark.parametrize(("counts", "said"), [({"cat": 3}, "only the class `cat`"), ({}, "no example")])
+def test_one_class_in_training_cannot_be_learnt(counts: dict[str, int], said: str) -> None:
+    with pytest.raises(DataError, match=said) as caught:
+        Classification.of(dataset(counts, absent=("dog",)))
+    assert "two classes" in caught.value.hint
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_metrics_are_scikit_learn_s(seed: int) -> None:
+    from sklearn import metrics
+
+    random = np.random.default_rng(seed)
+    classes = int(random.integers(2, 6))
+    targets = random.integers(0, classes - (seed == 4), 40)
+    logits = random.normal(size=(40, classes)) + 1.5 * np.eye(classes)[targets]
+    predicted = logits.argmax(1)
+    task = classification(classes)
+    found = task.metrics(logits, targets)
+    assert found["eval_accuracy"] == pytest.approx(metrics.accuracy_score(targets, predicted))
+    assert found["eval_f1_macro"] == pytest.approx(metrics.f1_score(targets, predicted, average="macro"))
+    expected_loss = metrics.log_loss(targets, probabilities(logits), labels=list(range(classes)))
+    assert found["eval_loss"] == pytest.approx(expected_loss, abs=1e-9)
+    every = list(range(classes))
+    counts = confusion(predicted, targets, classes)
+    np.testing.assert_array_equal(counts, metrics.confusion_matrix(targets, predicted, labels=every))
+    expected = metrics.precision_recall_fscore_support(targets, predicted, labels=every, zero_division=0.0)
+    ours = [[row[key] for row in per_class(counts, task.labels)] for key in ("precision", "recall", "f1", "support")]
+    np.testing.assert_allclose(ours, expected)
+    assert task.details(logits, targets)["confusion"] == counts.tolist()
+
+
+def test_a_single_test_example_has_metrics() -> None:
+    found = classification(2).metrics(np.array([[0.0, 1.0]]), np.array([1]))
+    assert found["eval_accuracy"] == 1
+    assert all(np.isfinite(value) for value in found.values())
