@@ -30,8 +30,9 @@ from headstart.training.recipe import Recipe
 
 LEARNING_RATES = (3e-4, 1e-3, 3e-3)
 _TRIAL_SHARE = 0.15  # of the time limit, for each learning rate that is tried
-_WORTH_TRIALS = 20.0  # seconds below which trials would eat the time they are to save
+_WORTH_TRIALS = 90.0  # seconds below which trials would eat the time they are to save
 _PATIENCE = 10
+_RECALIBRATION = 512  # examples, enough for averages over all pixels of a map
 _MOST_EPOCHS = 200
 
 
@@ -55,7 +56,7 @@ class FromScratch:
 
     Inputs are decoded once beforehand, so that its time goes into training alone. Every learning rate of a grid is
     tried for a share of the time, the best on validation gets the rest from a new start. BatchNorm trains with the
-    usual momentum and is recalibrated over the whole training set before every evaluation: with few steps its
+    usual momentum and is recalibrated on training examples before every evaluation: with few steps its
     running averages would otherwise still be those of the random start.
     """
 
@@ -127,7 +128,6 @@ class FromScratch:
         ):  # fmt: skip
             events.append(event)
             self.listener(Progress(f"control: {name}", round(limit.share() * 100), 100))
-        recalibrate(part, train)
         return part, events[-1].epoch, not limit.over()
 
     def _fresh(self) -> TrainablePart:
@@ -162,7 +162,8 @@ def recalibrate(part: TrainablePart, train: Labelled) -> None:
         module.reset_running_stats()
         module.momentum = None  # a plain average over all batches
         module.train()
-    for features, _ in train.batches(32):
+    spread = np.linspace(0, len(train) - 1, min(len(train), _RECALIBRATION)).astype(int)
+    for features, _ in train.batches(32, spread):
         part(features)
     for module, momentum in zip(norms, before, strict=True):
         module.momentum = momentum
