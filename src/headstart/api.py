@@ -14,6 +14,7 @@ import numpy as np
 from headstart.backbones import open_backbone
 from headstart.cut import TrainablePart
 from headstart.data.dataset import Dataset, open_dataset
+from headstart.device import resolve_device
 from headstart.durable import write_durably
 from headstart.errors import DataError
 from headstart.events import Listener, Note, ignore
@@ -58,13 +59,16 @@ def fit(
         HeadstartError: what is wrong and the way out; nothing half-written is left behind.
     """
     recipe = (recipe or Recipe()).replace(**settings)
+    device = resolve_device(recipe.device)
     with OutputFolder(output_dir, data, recipe, resume=resume) as folder, _open_cache(recipe) as cache:
         stages = Stages()
         dataset = open_dataset(
             data, kind=task_kind(recipe), seed=recipe.seed, text_column=recipe.text_column,
             label_column=recipe.label_column, group_column=recipe.group_column,
         )  # fmt: skip
-        backbone = open_backbone(choose_backbone(dataset.kind, recipe.backbone), examples=dataset.examples)
+        backbone = open_backbone(
+            choose_backbone(dataset.kind, recipe.backbone), examples=dataset.examples, device=device
+        )
         keep, freeze, head_name = choose_cut(backbone, recipe)
         engine = choose_engine(recipe)
         frozen, blocks = backbone.cut(freeze, keep)
@@ -79,7 +83,7 @@ def fit(
 
         task = choose_task(dataset, recipe)
         head = make_head(head_name, backbone.outputs_at(keep), task.outputs, dropout=recipe.dropout)
-        trainable = TrainablePart(blocks, head)
+        trainable = TrainablePart(blocks, head).to(device)
         if features.stored:
             backbone.release_except(blocks)
         splits = labelled_splits(features, task.encode(features.examples))

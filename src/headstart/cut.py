@@ -57,6 +57,11 @@ class Block(nn.Module):
         return digest.hexdigest()
 
 
+def to_device(features: Features, device: torch.device) -> Features:
+    """Return the tensors on `device`; those that are there already are not copied."""
+    return {name: tensor.to(device) for name, tensor in features.items()}
+
+
 def run_blocks(blocks: Iterable[nn.Module], features: Features) -> Features:
     """Run `blocks` in order over a copy of `features` and return all named tensors."""
     features = dict(features)
@@ -91,6 +96,11 @@ class FrozenPart(nn.Module):
         self.specs = {name: specs[name] for name in {*self.reads, *self.writes}}
         self.requires_grad_(False)
         super().train(False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are; a part without weights is in main memory."""
+        return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
 
     def train(self, mode: bool = True) -> FrozenPart:
         """Stay in evaluation mode whatever is asked: one pass in training mode would move BatchNorm."""
@@ -127,6 +137,11 @@ class TrainablePart(nn.Module):
         self.blocks: Any = nn.ModuleList(blocks)
         self.head: Any = head
         self.requires_grad_(True)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
 
     def train(self, mode: bool = True) -> TrainablePart:
         """Switch dropout on or off; BatchNorm of pre-trained blocks keeps its statistics.

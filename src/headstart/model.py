@@ -20,8 +20,9 @@ import torch
 
 from headstart.backbones import open_backbone
 from headstart.backbones.contract import Backbone, quiet
-from headstart.cut import Features, TrainablePart, run_blocks
+from headstart.cut import Features, TrainablePart, run_blocks, to_device
 from headstart.data.dataset import open_inputs
+from headstart.device import resolve_device
 from headstart.durable import saying_what_failed, write_durably
 from headstart.engines.contract import Runner
 from headstart.errors import CheckpointError, HeadstartError, ModelError, UnreadableFile, VersionError
@@ -48,7 +49,7 @@ class Model:
         backbone: the kept blocks, trained ones included. freeze: how many of them were frozen.
         head, task: what reads the features, and what for. engine: what runs the frozen part.
         facts: what the run wants to remember: the original backbone's name, `keep`, licence and origin.
-        folder: where it is saved, or None.
+        folder: where it is saved, or None. device: where it predicts.
     """
 
     backbone: Backbone
@@ -58,8 +59,11 @@ class Model:
     engine: str
     facts: Mapping[str, Any]
     folder: Path | None = None
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
+        self.backbone.network.to(self.device)
+        self.head.to(self.device)
         self._frozen, above = self.backbone.cut(self.freeze)
         self._trainable = TrainablePart(above, self.head).eval().requires_grad_(False)
         self._runner: Runner | None = None
@@ -132,12 +136,14 @@ class Model:
         """Return the head's raw outputs for a batch of inputs, by the engine that the model was trained with."""
         if self._runner is None:
             self._runner = plugin("engines", self.engine).prepare(self._frozen, inputs)
-        return self._trainable(self._runner(inputs)).numpy()
+        crossing = to_device(self._runner(inputs), self._trainable.device)
+        return self._trainable(crossing).cpu().numpy()
 
     @torch.no_grad()
     def uncut_logits(self, inputs: Features) -> np.ndarray:
         """Return the head's raw outputs with all blocks run by PyTorch in float32, without any cut."""
-        return self.head(run_blocks(self.backbone.blocks, inputs)).numpy()
+        inputs = to_device(inputs, self._trainable.device)
+        return self.head(run_blocks(self.backbone.blocks, inputs)).cpu().numpy()
 
     def save(self, folder: str | Path, *, sample: Features | None = None) -> None:
         """Write a folder in hub layout, reload it in a fresh process and compare before it counts as saved.
@@ -217,8 +223,8 @@ def _save_generic(network: Any, head: Head, folder: Path) -> None:
     write_durably(folder / "config.json", json.dumps(config, indent=2, sort_keys=True).encode())
 
 
-def load(folder: str | Path) -> Model:
-    """Load a model that headstart saved.
+def load(folder: str | Path, *, device: str = "auto") -> Model:
+    """Load a model that headstart saved, to predict on `device`.
 
     Raises:
         ModelError: the folder is none, is damaged, or (VersionError) was written by a newer headstart.
@@ -235,7 +241,7 @@ def load(folder: str | Path) -> Model:
     backbone = open_backbone(folder)
     head = make_head(head_name, backbone.outputs, task.outputs)
     _load_head(head, backbone, task, folder)
-    return Model(backbone, freeze, head.eval(), task, engine, facts, folder)
+    return Model(backbone, freeze, head.eval(), task, engine, facts, folder, resolve_device(device))
 
 
 def _read_settings(folder: Path) -> dict[str, Any]:

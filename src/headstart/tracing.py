@@ -12,8 +12,10 @@ import numpy as np
 import torch
 
 from headstart.backbones import open_backbone
+from headstart.cut import to_device
 from headstart.data.inputs import open_inputs
 from headstart.data.media import kind_of_file
+from headstart.device import resolve_device
 from headstart.errors import UnreadableFile
 from headstart.features.extract import inputs_of
 from headstart.heads.contract import make_head
@@ -22,23 +24,26 @@ from headstart.types import Example, Kind, Skipped
 
 
 @torch.no_grad()
-def trace(path: str | Path, *, backbone: str = "auto") -> list[dict[str, Any]]:
+def trace(path: str | Path, *, backbone: str = "auto", device: str = "auto") -> list[dict[str, Any]]:
     """Return one row a step, with `file`, `in`, `out`, `bytes` (of what came out) and `seconds`."""
     kind = kind_of_file(Path(path)) or "text"
+    place = torch.device(resolve_device(device))
     walk = _Walk()
     example = walk.step("data/inputs.py", str(path), lambda: _first(path, kind))
     name = choose_backbone(kind, backbone)
-    network = walk.step("backbones/__init__.py", name, lambda: open_backbone(name, examples=[example]))
+    network = walk.step(
+        "backbones/__init__.py", name, lambda: open_backbone(name, examples=[example], device=place.type)
+    )
     preprocess = f"preprocess/{kind}.py"
     decoded = walk.step(preprocess, example, lambda: network.preprocess.decode(example))
-    features = walk.step(preprocess, decoded, lambda: inputs_of(network, [decoded]))
+    features = walk.step(preprocess, decoded, lambda: to_device(inputs_of(network, [decoded]), place))
     for block in network.blocks:
         read = {name: features[name] for name in block.reads if name in features}
         file = f"{_file_of(network.family)} {block.name}"
         written = walk.step(file, read, partial(block, features))
         features = {**features, **written}
     outputs = {name: features[name] for name in network.outputs if name in features}
-    head = make_head(network.family.head, network.outputs, 2).eval()
+    head = make_head(network.family.head, network.outputs, 2).eval().to(place)
     walk.step(_file_of(head), outputs, partial(head.pooled, outputs))
     return walk.rows
 

@@ -15,11 +15,12 @@ from headstart.registry import plugins
 from headstart.types import Example
 
 
-def open_backbone(name_or_path: str | Path, *, examples: Sequence[Example] = ()) -> Backbone:
+def open_backbone(name_or_path: str | Path, *, examples: Sequence[Example] = (), device: str = "cpu") -> Backbone:
     """Open a backbone by catalogue name, by the path of a folder, or by hub id (`organisation/name`).
 
     Args:
         examples: lets a family fit its input window to them (seconds of sound, say).
+        device: where the network is to lie, `cpu`, `cuda` or `mps`.
 
     Raises:
         ModelError: nothing of that name is known, or its files are damaged or of an unknown kind.
@@ -29,7 +30,7 @@ def open_backbone(name_or_path: str | Path, *, examples: Sequence[Example] = ())
     folder = _locate(name)
     family, config = open_family(folder)
     family.adjust(config, examples)
-    network = family.open(folder, config)
+    network = family.open(folder, config).to(device)
     return Backbone(
         name=name, family=family, network=network, preprocess=family.preprocess(folder, config), source=folder
     )

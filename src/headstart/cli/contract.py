@@ -11,21 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headstart.errors import MachineError, UsageError, nearest
-
 if TYPE_CHECKING:
     from headstart.model import Model
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
-
-
-def check_device(device: str) -> str:
-    """Refuse a device that does not exist or that networks cannot run on yet."""
-    if device not in DEVICES:
-        raise UsageError(f"there is no device `{device}`", nearest(device, DEVICES))
-    if device not in ("auto", "cpu"):
-        raise MachineError(f"networks cannot run on `{device}` yet", "use --device cpu")
-    return device
 
 
 def trained_column(model: Model, role: str, given: str | None) -> str:
@@ -35,7 +22,7 @@ def trained_column(model: Model, role: str, given: str | None) -> str:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Device = Annotated[str, typer.Option("--device", metavar="cpu|auto", help="Where networks run.", callback=check_device)]
+Device = Annotated[str, typer.Option("--device", metavar="cpu|cuda|mps|auto", help="Where networks run.")]
 TextColumn = Annotated[str | None, typer.Option("--text-column", help="Where a table has the text.")]
 LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Where a table has the label.")]
 ModelDir = Annotated[str, typer.Argument(metavar="MODEL_DIR", help="A folder that `headstart fit` wrote.")]

@@ -21,7 +21,7 @@ def command(
     """Measure a model on labelled data that it has not seen."""
     from headstart import api
 
-    model = api.load(model_dir)
+    model = api.load(model_dir, device=device)
     columns = {
         "text_column": trained_column(model, "text", text_column),
         "label_column": trained_column(model, "label", label_column),

@@ -56,6 +56,7 @@ def command(
         "label_column": label_column,
         "group_column": group_column,
         "engine": engine,
+        "device": None if device == "auto" else device,
         "cache": False if no_cache else None,
         "baselines": False if no_baselines else None,
     }

@@ -32,7 +32,7 @@ def command(
         raise UsageError("there is nothing to predict", "give files or folders, or --text '...'")
     from headstart import api
 
-    model = api.load(model_dir)
+    model = api.load(model_dir, device=device)
     if text and model.kind != "text":
         raise UsageError(f"--text was given to a model of {model.kind} inputs", "give files or folders")
     found = [*_given(text or []), *_opened(inputs or [], model, text_column)]

@@ -20,7 +20,7 @@ def command(
     """Walk one example through the code: file, shapes, bytes and time of each step."""
     from headstart import api
 
-    steps = api.trace(file, backbone=backbone)
+    steps = api.trace(file, backbone=backbone, device=device)
     if as_json:
         console.say_json({"steps": steps})
         return

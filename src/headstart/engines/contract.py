@@ -26,7 +26,7 @@ class Engine(ABC):
 
     @abstractmethod
     def prepare(self, frozen: FrozenPart, sample: Features) -> Runner:
-        """Return a function from inputs to what crosses the cut; `sample` is a batch to trace with.
+        """Return a function from inputs to what crosses the cut, both in main memory; trace it with `sample`.
 
         Raises:
             ModelError: the engine cannot run this network.

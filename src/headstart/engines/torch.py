@@ -1,10 +1,10 @@
-"""PyTorch in float32, as the network stands: the reference that other engines are measured against."""
+"""PyTorch in float32, on the device where the network is: the reference that other engines are measured against."""
 
 from __future__ import annotations
 
 import torch
 
-from headstart.cut import Features, FrozenPart
+from headstart.cut import Features, FrozenPart, to_device
 from headstart.engines.contract import Engine, Runner
 
 
@@ -20,7 +20,9 @@ class TorchEngine(Engine):
         return True
 
     def prepare(self, frozen: FrozenPart, sample: Features) -> Runner:
-        return frozen
+        if frozen.device.type == "cpu":
+            return frozen
+        return lambda inputs: to_device(frozen(to_device(inputs, frozen.device)), torch.device("cpu"))
 
 
 engine = TorchEngine()

@@ -129,7 +129,7 @@ def _facts(backbone: Backbone, frozen: FrozenPart, engine: Engine, storage: str)
     return {
         "settings": backbone.fingerprint(), "weights": frozen.fingerprint(), "depth": len(frozen.blocks),
         "names": list(frozen.writes), "preprocess": backbone.preprocess.fingerprint,
-        "engine": engine.numerics, "storage": storage, "libraries": _libraries(),
+        "engine": engine.numerics, "device": frozen.device.type, "storage": storage, "libraries": _libraries(),
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from headstart import assets
 from headstart.backbones.contract import Backbone
 from headstart.data.dataset import Dataset
+from headstart.device import resolve_device
 from headstart.engines.contract import Engine
 from headstart.errors import MissingExtra, UsageError
 from headstart.registry import plugin
@@ -58,6 +59,8 @@ def choose_engine(recipe: Recipe) -> Engine:
     engine: Engine = plugin("engines", "torch" if recipe.engine == "auto" else recipe.engine)
     if not engine.available():
         raise MissingExtra(engine.name, _EXTRAS.get(engine.name, "all"))
+    if engine.name != "torch" and resolve_device(recipe.device) != "cpu":
+        raise UsageError(f"the engine `{engine.name}` runs on the processor only", "add `--device cpu`")
     return engine
 
 

@@ -61,7 +61,9 @@ class Classification(Task):
         return np.array([index[example.target] for example in examples], dtype=np.int64)
 
     def loss(self, logits: Tensor, targets: Tensor, *, balance: bool) -> Tensor:
-        return torch.nn.functional.cross_entropy(logits, targets, weight=self.weights if balance else None)
+        return torch.nn.functional.cross_entropy(
+            logits, targets, weight=self.weights.to(logits.device) if balance else None
+        )
 
     def solve(
         self, vectors: np.ndarray, targets: np.ndarray, *, strength: float, balance: bool

@@ -16,6 +16,7 @@ from torch import nn
 
 from headstart.backbones.contract import Backbone
 from headstart.cut import TrainablePart
+from headstart.device import resolve_device
 from headstart.events import EpochEnded, Listener, Progress, ignore
 from headstart.features.cache import FeatureCache
 from headstart.features.extract import FeatureSet, extract
@@ -115,7 +116,7 @@ class FromScratch:
     ) -> tuple[TrainablePart, float, bool]:
         """Return the trained part, its epochs, and whether validation had stopped improving."""
         torch.manual_seed(self.recipe.seed)
-        part = self._fresh()
+        part = self._fresh().to(resolve_device(self.recipe.device))
         limit = TimeLimit(seconds)
         recipe = self.recipe.replace(
             learning_rate=rate, block_learning_rate=rate, layer_decay=1.0, weight_decay=0.05, epochs=_MOST_EPOCHS,
@@ -163,7 +164,7 @@ def recalibrate(part: TrainablePart, train: Labelled) -> None:
         module.momentum = None  # a plain average over all batches
         module.train()
     spread = np.linspace(0, len(train) - 1, min(len(train), _RECALIBRATION)).astype(int)
-    for features, _ in train.batches(32, spread):
+    for features, _ in train.batches(32, spread, device=part.device):
         part(features)
     for module, momentum in zip(norms, before, strict=True):
         module.momentum = momentum

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.cut import Features, TrainablePart, run_blocks
+from headstart.cut import Features, TrainablePart, run_blocks, to_device
 from headstart.events import EpochEnded
 from headstart.features.extract import FeatureSet
 from headstart.tasks.contract import Task
@@ -44,31 +44,33 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[tuple[Features, Tensor]]:
-        """Yield features and targets, `size` at a time, in the given order of positions."""
+    def batches(
+        self, size: int, order: np.ndarray | None = None, *, device: torch.device | None = None
+    ) -> Iterator[tuple[Features, Tensor]]:
+        """Yield features and targets on `device`, `size` at a time, in the given order of positions."""
+        device = device or torch.device("cpu")
         order = np.arange(len(self)) if order is None else order
         for start in range(0, len(order), size):
             chosen = order[start : start + size]
-            yield self.features.batch(self.indices[chosen]), torch.from_numpy(self.targets[chosen])
+            features = to_device(self.features.batch(self.indices[chosen]), device)
+            yield features, torch.from_numpy(self.targets[chosen]).to(device)
 
 
 @torch.no_grad()
 def predict_logits(trainable: TrainablePart, labelled: Labelled) -> np.ndarray:
     """Return the head's raw outputs for a split, [N, K], in evaluation mode."""
     trainable.eval()
-    return np.concatenate([trainable(batch).numpy() for batch, _ in labelled.batches(_EVALUATION_BATCH)])
+    batches = labelled.batches(_EVALUATION_BATCH, device=trainable.device)
+    return np.concatenate([trainable(batch).cpu().numpy() for batch, _ in batches])
 
 
 @torch.no_grad()
 def pooled_vectors(trainable: TrainablePart, labelled: Labelled) -> np.ndarray:
     """Return what the head's linear layer reads, [N, D], in evaluation mode."""
     trainable.eval()
-    return np.concatenate(
-        [
-            trainable.head.pooled(run_blocks(trainable.blocks, batch)).numpy()
-            for batch, _ in labelled.batches(_EVALUATION_BATCH)
-        ]
-    )
+    batches = labelled.batches(_EVALUATION_BATCH, device=trainable.device)
+    pooled = (trainable.head.pooled(run_blocks(trainable.blocks, batch)) for batch, _ in batches)
+    return np.concatenate([vectors.cpu().numpy() for vectors in pooled])
 
 
 def solve_head(
@@ -133,7 +135,7 @@ def train_thawed(
         trainable.train()
         order = np.random.default_rng([seed, epoch]).permutation(len(train))
         losses: list[float] = []
-        for features, targets in train.batches(recipe.batch_size, order):
+        for features, targets in train.batches(recipe.batch_size, order, device=trainable.device):
             step = epoch * steps + len(losses)
             share = limit.share() if limit else step / (epochs * steps)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from headstart.backbones.contract import Backbone
-from headstart.cut import Features, TrainablePart
+from headstart.cut import Features, TrainablePart, to_device
 from headstart.data.dataset import Dataset
 from headstart.events import Listener
 from headstart.features.extract import FeatureSet, inputs_of
@@ -101,7 +101,7 @@ def max_abs_difference(run: Run) -> tuple[float, int]:
     """
     indices = spread_indices(run.features)
     with torch.no_grad():
-        cached = run.trainable.eval()(run.features.batch(indices)).numpy()
+        cached = run.trainable.eval()(to_device(run.features.batch(indices), run.trainable.device)).cpu().numpy()
     uncut = run.model.uncut_logits(sample_inputs(run.model.backbone, run.features))
     return float(np.abs(cached - uncut).max()), len(indices)
 

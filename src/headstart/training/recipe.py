@@ -29,7 +29,8 @@ class Recipe:
         warmup: share of all steps over which the learning rates rise. batch_size: examples a step.
         dropout: before the head's linear layer. balance: weigh classes by their inverse frequency.
         seeds: how many times the thawed part is trained from the cache; the best on validation is kept.
-        engine: what runs the frozen part. storage: `float16` or `float32` features. cache: keep features on disk.
+        engine: what runs the frozen part. device: where networks run.
+        storage: `float16` or `float32` features. cache: keep features on disk.
         baselines: measure what the adapted model is compared with.
         scratch_minutes: most minutes that the converged from-scratch control may take; 0 leaves it out.
         seed: decides splits, order and dropout.
@@ -53,6 +54,7 @@ class Recipe:
     balance: bool = True
     seeds: int = 1
     engine: str = "auto"
+    device: str = "auto"
     storage: str = "float16"
     cache: bool = True
     baselines: bool = True
