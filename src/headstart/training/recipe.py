@@ -58,7 +58,7 @@ class Recipe:
     storage: str = "float16"
     cache: bool = True
     baselines: bool = True
-    scratch_minutes: float = 3.0
+    scratch_minutes: float = 2.0
     seed: int = 0
     text_column: str = "text"
     label_column: str = "label"
