@@ -234,9 +234,10 @@ def load(folder: str | Path, *, device: str = "auto") -> Model:
     try:
         facts = dict(settings["model"])
         freeze, head_name, engine = facts.pop("freeze"), facts.pop("head"), facts.pop("engine")
+        plugin("engines", engine), plugin("heads", head_name)
         described = dict(settings["task"])
         task = find_task(described.pop("name"))[0].from_config(described)
-    except (KeyError, TypeError, HeadstartError) as error:
+    except (KeyError, TypeError, AttributeError, HeadstartError) as error:
         raise CheckpointError(f"`{folder / SETTINGS}` is damaged: {error}", "save the model again") from error
     backbone = open_backbone(folder)
     head = make_head(head_name, backbone.outputs, task.outputs)
@@ -253,7 +254,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         )
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
-        written, by = settings["headstart"]["format"], settings["headstart"]["version"]
+        written, by = int(settings["headstart"]["format"]), settings["headstart"]["version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"`{path}` is damaged", "save the model again") from error
     if written > FORMAT:

@@ -45,12 +45,14 @@ class Spec:
         width: D or C; 0 where it has none.
         ragged: True when the axis T has a length of its own in every example (given by the mask).
         normalised: False for a raw residual stream, which a head normalises before reading it.
+        epsilon: of that norm, as in the network's own last one, whose place it takes.
     """
 
     kind: Literal["vector", "sequence", "map", "mask", "input"]
     width: int = 0
     ragged: bool = False
     normalised: bool = True
+    epsilon: float = 1e-5
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 import torch
 import xxhash
+from torch import nn
 
 from headstart.cut import Block, Features, FrozenPart, live_names
 from headstart.errors import CheckpointError, HeadstartError, ModelError
@@ -165,7 +167,21 @@ def load_network(network_class: Any, folder: Path, config: Any, *, needed: str =
             f"the weights in `{folder}` lack `{sorted(missing)[0]}` ({len(missing)} missing)",
             "the file does not belong to its config.json; obtain the folder again",
         )
+    _require_all_layers(network, info["unexpected_keys"], folder)
     return network.eval()
+
+
+def _require_all_layers(network: nn.Module, unread: Iterable[str], folder: Path) -> None:
+    """Heads and decoders may lie unread in a file, but never a layer above the last one of the configuration."""
+    lists = {name: len(module) for name, module in network.named_modules() if isinstance(module, nn.ModuleList)}
+    for name in sorted(unread):
+        for layers, count in lists.items():
+            found = re.search(rf"(?:^|\.){re.escape(layers)}\.(\d+)\.", name)
+            if found and int(found[1]) >= count:
+                raise CheckpointError(
+                    f"the weights in `{folder}` hold `{name}`, and config.json has only {count} such layers",
+                    "the file does not belong to its config.json; obtain the folder again",
+                )
 
 
 @contextmanager

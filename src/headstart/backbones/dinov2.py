@@ -108,7 +108,11 @@ class Dinov2(Family):
     def truncate(self, network: Any, keep: int) -> None:
         layers = min(keep - 1, len(network.encoder.layer))
         network.encoder.layer = network.encoder.layer[:layers]
-        network.config.num_hidden_layers = layers
+        config = network.config
+        config.num_hidden_layers = layers
+        # Which stages a detector would read; transformers refuses names of those that are gone.
+        config.stage_names = config.stage_names[: layers + 1]
+        config.set_output_features_output_indices(out_features=None, out_indices=None)
 
     def preprocess(self, folder: Path, config: Any) -> ImagePreprocess:
         return ImagePreprocess.open(folder)

@@ -75,8 +75,8 @@ class Vit(Family):
 
 def pre_norm_blocks(network: Any, layers: nn.ModuleList) -> list[Block]:
     """Return the blocks of a vision transformer with `embeddings` and a final `layernorm`."""
-    width = network.config.hidden_size
-    stream = {"hidden_states": Spec("sequence", width, normalised=False)}
+    width, epsilon = network.config.hidden_size, network.config.layer_norm_eps
+    stream = {"hidden_states": Spec("sequence", width, normalised=False, epsilon=epsilon)}
     last = {"hidden_states": Spec("sequence", width)}
     return [
         Block("embeddings", network.embeddings, _embed, reads=("pixel_values",), writes=stream),

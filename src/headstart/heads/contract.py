@@ -38,7 +38,7 @@ class Head(nn.Module):
                 f"the head `{self.name}` reads a {self.reads}, and this backbone gives a {spec.kind}",
                 "choose one of: " + ", ".join(names_for(outputs)),
             )
-        self.norm = nn.Identity() if spec.normalised else nn.LayerNorm(spec.width)
+        self.norm = nn.Identity() if spec.normalised else nn.LayerNorm(spec.width, spec.epsilon)
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(self.pooled_width(spec.width), classes)
         nn.init.zeros_(self.linear.weight)

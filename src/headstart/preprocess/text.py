@@ -13,6 +13,8 @@ from headstart.errors import CheckpointError
 from headstart.preprocess.contract import Preprocess
 from headstart.types import Example
 
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model")
+
 
 class TextPreprocess(Preprocess):
     """Wrap a fast tokenizer of transformers.
@@ -38,6 +40,8 @@ class TextPreprocess(Preprocess):
         from transformers import AutoTokenizer
 
         try:
+            if not any((folder / name).is_file() for name in _VOCABULARIES):
+                raise FileNotFoundError(_VOCABULARIES[0])  # transformers would make up a tokenizer without words
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # a dozen unrelated types, depending on which file is damaged
             raise CheckpointError(

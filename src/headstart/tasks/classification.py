@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from headstart.data.dataset import Dataset
-from headstart.errors import DataError
+from headstart.errors import DataError, ModelError
 from headstart.intervals import bootstrap, wilson
 from headstart.tasks.contract import Task
 from headstart.types import Example, Kind, Label
@@ -51,7 +51,10 @@ class Classification(Task):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Classification:
-        return cls(config["kind"], config["labels"])
+        kind, labels = config["kind"], config["labels"]
+        if kind not in cls.kinds or not all(isinstance(label, str) for label in labels):
+            raise ModelError(f"no classification of {kind} has the classes `{labels}`", "train the model again")
+        return cls(kind, labels)
 
     def to_config(self) -> dict[str, Any]:
         return {"kind": self.kind, "labels": list(self.labels)}
