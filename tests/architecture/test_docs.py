@@ -21,6 +21,7 @@ import shlex
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -173,6 +174,20 @@ def test_the_tree_of_the_readme_is_complete():
     listed = set(re.findall(r"^    ([\w.]+/?)", tree, re.MULTILINE))
     there = {path.name + "/" * path.is_dir() for path in SOURCE.iterdir() if not path.name.startswith("__")}
     assert listed == there
+
+
+def test_the_floors_of_the_architecture_are_those_that_are_enforced():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    (told,) = (block.text for block in blocks(ROOT / "ARCHITECTURE.md") if block.text.startswith("cli ▸"))
+    assert " ".join(told.split()) == " ▸ ".join(layers)
+
+
+def test_both_pages_draw_the_same_picture():
+    readme, architecture = (
+        next(b.text for b in blocks(ROOT / page) if b.language == "text") for page in ("README.md", "ARCHITECTURE.md")
+    )
+    assert readme == architecture
 
 
 def options():
