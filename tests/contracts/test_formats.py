@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,25 +11,8 @@ from headstart.data.formats.contract import Columns, Format, Note
 from headstart.errors import DataError
 from headstart.registry import plugins
 from headstart.types import KINDS, Example, Skipped
-from samples import write_photos, write_reviews, write_sounds
 
 FORMATS = plugins("data.formats")
-
-
-def write_split_tables(folder: Path) -> Path:
-    write_reviews(folder / "train.csv", 12)
-    write_reviews(folder / "test.csv", 6, seed=1)
-    return folder
-
-
-# A format without a sample here is only held to what needs none.
-SAMPLES: dict[str, Callable[[Path], Path]] = {
-    "csv": lambda folder: write_reviews(folder / "reviews.csv"),
-    "jsonl": lambda folder: write_reviews(folder / "reviews.jsonl"),
-    "table-folder": lambda folder: write_split_tables(folder / "tables"),
-    "image-folder": lambda folder: write_photos(folder / "photos"),
-    "audio-folder": lambda folder: write_sounds(folder / "sounds"),
-}
 
 
 @pytest.fixture(params=sorted(FORMATS))
@@ -40,14 +22,7 @@ def format(request: pytest.FixtureRequest) -> Format:
 
 @pytest.fixture
 def sample(format: Format, tmp_path: Path) -> Path:
-    if format.name not in SAMPLES:
-        pytest.skip("no sample of this format is known here")
-    return SAMPLES[format.name](tmp_path)
-
-
-def test_own_formats_all_have_a_sample():
-    own = [name for name, format in FORMATS.items() if type(format).__module__.startswith("headstart.")]
-    assert set(own) <= set(SAMPLES)
+    return format.sample(tmp_path)
 
 
 def test_a_format_says_what_it_is(format: Format):
@@ -57,8 +32,9 @@ def test_a_format_says_what_it_is(format: Format):
 
 
 def test_a_format_recognises_its_own_sample_and_no_other(format: Format, tmp_path: Path):
-    recognised = {name for name, write in SAMPLES.items() if format.recognises(write(tmp_path / name))}
-    assert recognised == {format.name} & set(SAMPLES)
+    for name, other in FORMATS.items():
+        (tmp_path / name).mkdir()
+        assert format.recognises(other.sample(tmp_path / name)) == (name == format.name)
 
 
 def test_reading_yields_examples_with_unique_names(format: Format, sample: Path):
@@ -83,7 +59,7 @@ def test_names_do_not_depend_on_where_the_data_lie(format: Format, sample: Path,
 
 def test_what_is_empty_or_missing_is_survived(format: Format, tmp_path: Path):
     (tmp_path / "folder").mkdir()
-    for name in ("empty.csv", "empty.jsonl", "empty.png", "empty"):
+    for name in ("empty.csv", "empty.jsonl", "empty.png", "empty.parquet", "empty.xlsx", "empty"):
         (tmp_path / name).write_bytes(b"")
     for path in [*tmp_path.iterdir(), tmp_path / "missing", tmp_path / "missing.csv"]:
         if not format.recognises(path):

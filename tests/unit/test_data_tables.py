@@ -168,7 +168,7 @@ def test_bad_json_lines_are_named_and_skipped(tmp_path: Path):
         ('[{"text": "a"}]', "data.jsonl", ["JSON array", "jq"]),
         ("not json", "data.jsonl", ["no JSON object", "row 1 is not JSON"]),
         ('{"text": "a"}', "data.json", ["jq"]),
-        (b"PAR1", "data.parquet", ["csv or jsonl"]),
+        (b"PAR1", "data.parquet", ["truncated"]),
         (b"PK", "data.zip", ["unpack"]),
         (b"", "data", ["no data that can be read"]),
         (b"x", "cat.jpg", ["single file"]),

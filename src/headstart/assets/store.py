@@ -17,7 +17,7 @@ from pathlib import Path
 from headstart.assets.clients import fetch
 from headstart.assets.contract import Asset, Progress
 from headstart.assets.entries import entry
-from headstart.assets.place import cache_folder
+from headstart.place import cache_folder
 from headstart.errors import MachineError, NoSpace
 
 MANIFEST = "manifest.json"

@@ -28,6 +28,8 @@ EXTRAS = {
     "soundfile": "audio",
     "soxr": "audio",
     "openvino": "openvino",
+    "pyarrow": "tables",
+    "openpyxl": "tables",
 }
 # typer does not export the class of all its complaints about what was typed.
 MistypedError: type[Exception] = typer.BadParameter.__bases__[0]

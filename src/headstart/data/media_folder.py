@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -38,6 +39,17 @@ class MediaFolder(Format):
 
     def read(self, path: Path, columns: Columns, *, kind: Kind | None = None) -> Iterator[Example | Skipped | Note]:
         return unique(self._read(path, columns))
+
+    def sample(self, folder: Path) -> Path:
+        for number in range(12):
+            inside = folder / f"{self.kind}s" / f"class{number % 2}"
+            inside.mkdir(parents=True, exist_ok=True)
+            self.write(inside / f"{number}.{self.ending}", number)
+        return folder / f"{self.kind}s"
+
+    @abstractmethod
+    def write(self, path: Path, number: int) -> None:
+        """Write one small file for `sample`, another one for each number."""
 
     def _read(self, root: Path, columns: Columns) -> Iterator[Example | Skipped | Note]:
         parts = self._parts(root)

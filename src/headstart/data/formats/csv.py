@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from headstart.data.table import Table, TableFormat, decode
+from headstart.data.table import Table, TableFormat, decode, refuse_repeated, sample_rows
 from headstart.errors import TableError
 from headstart.types import Skipped
 
@@ -29,7 +28,7 @@ class Csv(TableFormat):
             raise TableError(f"`{path}` is empty", "give a table with a header line and at least two rows")
         first, *records = _records(path, text)
         header = tuple(name.strip() for name in first)
-        _refuse_repeated(path, header)
+        refuse_repeated(path, header)
         rows, skipped = [], []
         for number, cells in enumerate(records, start=1):
             if len(cells) == len(header):
@@ -38,11 +37,13 @@ class Csv(TableFormat):
                 skipped.append(Skipped(f"row {number}", f"has {len(cells)} cells where the header has {len(header)}"))
         return Table(path, header, tuple(rows), tuple(skipped))
 
-
-def _refuse_repeated(path: Path, header: tuple[str, ...]) -> None:
-    repeated = [name for name, count in Counter(header).items() if name and count > 1]
-    if repeated:
-        raise TableError(f"`{path}` has the column `{repeated[0]}` twice", "rename or remove one of them")
+    def sample(self, folder: Path) -> Path:
+        path, rows = folder / "sample.csv", sample_rows()
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        return path
 
 
 def _records(path: Path, text: str) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from headstart.data.media_folder import MediaFolder
@@ -14,6 +15,11 @@ class ImageFolder(MediaFolder):
     kind: ClassVar[Kind] = "image"
     noun: ClassVar[str] = "picture"
     ending: ClassVar[str] = "jpg"
+
+    def write(self, path: Path, number: int) -> None:
+        from PIL import Image
+
+        Image.new("RGB", (32, 32), (20 * number, 100, 200)).save(path)
 
 
 format = ImageFolder()

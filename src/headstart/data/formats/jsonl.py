@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-from headstart.data.table import Table, TableFormat, decode
+from headstart.data.table import Table, TableFormat, decode, sample_rows
 from headstart.errors import TableError
 from headstart.types import Skipped
 
@@ -37,6 +37,11 @@ class JsonLines(TableFormat):
             )
         columns = dict.fromkeys(key for _, row in rows for key in row)
         return Table(path, tuple(columns), tuple(rows), tuple(skipped))
+
+    def sample(self, folder: Path) -> Path:
+        path = folder / "sample.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in sample_rows()), encoding="utf-8")
+        return path
 
 
 def _parse(line: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from headstart.data.formats.contract import Columns, Format, Note
 from headstart.data.split import split_named
-from headstart.data.table import examples, is_table, open_table, single_table, unique
+from headstart.data.table import examples, is_table, open_table, sample_rows, single_table, unique
 from headstart.data.walk import entries
 from headstart.types import SPLITS, Example, Kind, Skipped, Split
 
@@ -29,6 +29,14 @@ class TableFolder(Format):
             table = single_table(found.get(split, []), split)
             if table is not None:
                 yield from examples(open_table(table), columns, kind=kind, split=split, within=path)
+
+    def sample(self, folder: Path) -> Path:
+        path = folder / "tables"
+        path.mkdir()
+        lines = ["\t".join(row.values()) + "\n" for row in sample_rows()]
+        (path / "train.tsv").write_text("text\tlabel\n" + "".join(lines[:-4]), encoding="utf-8")
+        (path / "test.tsv").write_text("text\tlabel\n" + "".join(lines[-4:]), encoding="utf-8")
+        return path
 
 
 def split_tables(folder: Path) -> dict[Split, list[Path]]:

@@ -1,0 +1,63 @@
+"""Data that are objects of Python, not files: written once to the cache folder, and read from there like any other."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from headstart.data.walk import walk
+from headstart.errors import UsageError
+from headstart.place import cache_folder
+
+
+def data_path(data: Any) -> Path:
+    """Return where data lie: a path as it is given, and for a data set of Hugging Face's `datasets` a folder.
+
+    The folder is named by what it holds, so that the same object is written once and another one is another folder.
+
+    Args:
+        data: a path, a `datasets.Dataset` or a `datasets.DatasetDict`.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if isinstance(data, str | os.PathLike):
+        return Path(data)
+    # Whoever made such an object has loaded the package; it need not be loaded to recognise one.
+    datasets = sys.modules.get("datasets")
+    if datasets is None or not isinstance(data, datasets.Dataset | datasets.DatasetDict):
+        raise UsageError(
+            f"a `{type(data).__name__}` is no data that can be read",
+            "give the path of a folder or a table, or a Dataset or DatasetDict of the package datasets",
+        )
+    return _saved(data)
+
+
+def _saved(data: Any) -> Path:
+    kept = cache_folder() / "objects"
+    kept.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept, prefix=".saving-") as place:
+        folder = Path(place) / "data"
+        data.save_to_disk(folder)
+        target = kept / _digest(folder)
+        try:
+            os.replace(folder, target)
+        except OSError:
+            if not target.exists():
+                raise
+    return target
+
+
+def _digest(folder: Path) -> str:
+    """Return a hash of the names and bytes of the tables in a folder; its state files name moments and processes."""
+    digest = xxhash.xxh3_128()
+    for file in walk(folder):
+        if file.suffix == ".arrow":
+            digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
