@@ -29,6 +29,13 @@ def cache_folder() -> Path:
     return folder
 
 
+def copies_folder() -> Path:
+    """Return the folder for copies of a user's data that lie in no file of their own, made if absent."""
+    folder = cache_folder() / "copies"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
 def _user_caches() -> Path:
     """Follow the XDG Base Directory Specification 0.8, and the customs of the other platforms."""
     if sys.platform == "darwin":

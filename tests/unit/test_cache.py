@@ -7,14 +7,12 @@ import os
 import signal
 import sqlite3
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from headstart.errors import DataError, MachineError, NoSpace
-from headstart.features import cache as cache_module
 from headstart.features.cache import Entry, FeatureCache
 
 FACTS = {"weights": "w", "depth": 1}
@@ -271,15 +269,15 @@ def test_a_kill_at_any_step_loses_at_most_the_last_shard(
     assert values(entry, "a", "b") == expected("a", "b")
 
 
-def test_what_a_kill_left_is_swept_away_once_it_is_old(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_kill_left_is_swept_away_once_it_is_old(entry: Entry) -> None:
     fill(entry, "a")
     left = [entry.folder / "abandoned.safetensors", entry.folder / ".half.safetensors.1.tmp"]
     for path in left:
         path.write_bytes(b"x")
     reopened(entry)
     assert all(path.exists() for path in left)
-    monkeypatch.setattr(cache_module, "_ABANDONED_SECONDS", -1.0)
-    time.sleep(0.01)
+    for path in [*left, *shards(entry)]:
+        os.utime(path, (0, 0))
     again = reopened(entry)
     assert not any(path.exists() for path in left)
     assert values(again, "a") == expected("a")

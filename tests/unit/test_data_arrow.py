@@ -99,7 +99,7 @@ def test_pictures_inside_a_table_are_written_once(tmp_path: Path, cache: Path) -
     dataset = open_dataset(path)
     assert (dataset.kind, dataset.labels) == ("image", ("bad", "good"))
     assert dataset.examples[0].name == "row 1"
-    files = sorted((cache / "media").iterdir())
+    files = sorted((cache / "copies").iterdir())
     assert len(files) == 12
     before = [file.stat().st_mtime_ns for file in files]
     assert [example.inputs for example in open_dataset(path).examples] == [e.inputs for e in dataset.examples]

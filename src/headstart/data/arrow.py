@@ -19,7 +19,7 @@ from headstart.data.media import SUFFIXES
 from headstart.data.table import Table, refuse_repeated
 from headstart.durable import write_durably
 from headstart.errors import HeadstartError, MissingExtra, TableError
-from headstart.place import cache_folder
+from headstart.place import copies_folder
 from headstart.types import Kind, Skipped
 
 if TYPE_CHECKING:
@@ -130,9 +130,7 @@ def _file(value: object, kind: Kind) -> Path | str | None:
     data, path = value.get("bytes"), value.get("path")
     if not isinstance(data, bytes):
         return path if isinstance(path, str) else None
-    folder = cache_folder() / "media"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    target = folder / (xxhash.xxh3_128_hexdigest(data) + _suffix(data, path, kind))
+    target = copies_folder() / (xxhash.xxh3_128_hexdigest(data) + _suffix(data, path, kind))
     if not (target.is_file() and target.stat().st_size == len(data)):
         write_durably(target, data)
     return target

@@ -12,7 +12,7 @@ import xxhash
 
 from headstart.data.walk import walk
 from headstart.errors import UsageError
-from headstart.place import cache_folder
+from headstart.place import copies_folder
 
 
 def data_path(data: Any) -> Path:
@@ -39,8 +39,7 @@ def data_path(data: Any) -> Path:
 
 
 def _saved(data: Any) -> Path:
-    kept = cache_folder() / "objects"
-    kept.mkdir(mode=0o700, exist_ok=True)
+    kept = copies_folder()
     with tempfile.TemporaryDirectory(dir=kept, prefix=".saving-") as place:
         folder = Path(place) / "data"
         data.save_to_disk(folder)

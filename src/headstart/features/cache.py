@@ -4,39 +4,28 @@ An entry holds the features of one frozen part: its key is made of the frozen we
 preprocessing, the engine's numerics and the storage type. Within an entry a row is found by the hash of its
 example's bytes, so that adding examples appends, order does not matter and a changed file is never served stale.
 Labels are in neither key.
-
-The catalogue uses SQLite's rollback journal, not WAL: WAL of the versions in use can lose a reset.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
+import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
-from headstart.assets.place import cache_folder
-from headstart.durable import no_space
-from headstart.errors import DataError, HeadstartError, MachineError
+from headstart.errors import DataError, HeadstartError
+from headstart.events import Listener, ignore
+from headstart.features import quota
+from headstart.features.catalogue import Catalogue
 from headstart.features.shard import Row, Shard, write_shard
+from headstart.place import cache_folder, copies_folder
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entry (key TEXT PRIMARY KEY, description TEXT NOT NULL, created REAL, used REAL);
-CREATE TABLE IF NOT EXISTS shard (
-    id INTEGER PRIMARY KEY, entry TEXT NOT NULL, file TEXT NOT NULL, bytes INTEGER NOT NULL, checksum TEXT NOT NULL,
-    seconds REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS row (
-    entry TEXT NOT NULL, example TEXT NOT NULL, shard INTEGER NOT NULL, position INTEGER NOT NULL,
-    PRIMARY KEY (entry, example)) WITHOUT ROWID;
-"""
 _FORMAT = 1
-_ABANDONED_SECONDS = 24 * 3600.0
 
 
 class FeatureCache:
@@ -48,13 +37,17 @@ class FeatureCache:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder() / "features"
-        self._catalogue = _Catalogue(self.folder)
+        self._catalogue = Catalogue(self.folder)
+        self._leases: list[quota.Lease] = []
+        quota.sweep(self._catalogue, self.folder)
 
     def entry(self, facts: dict[str, Any], ragged: Sequence[str]) -> Entry:
         """Return the entry for these facts, which together decide every stored value."""
         description = json.dumps({"format": _FORMAT, **facts}, sort_keys=True)
         key = xxhash.xxh3_128(description.encode()).hexdigest()
         now = time.time()
+        # Before the entry is named: from here on nobody evicts it.
+        self._leases.append(quota.Lease(self.folder, key))
         with self._catalogue.transaction() as database:
             database.execute(
                 "INSERT INTO entry VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET used = excluded.used",
@@ -62,19 +55,32 @@ class FeatureCache:
             )
         return Entry(self._catalogue, self.folder / key, key, ragged)
 
+    def usage(self) -> tuple[int, int]:
+        """Return the bytes of all features, and how many entries have some."""
+        return quota.usage(self._catalogue)
+
+    def clear(self) -> int:
+        """Remove every entry that no run uses, and return how many stay; copies of data go where none does."""
+        stay = quota.clear(self._catalogue, self.folder)
+        if not stay:
+            shutil.rmtree(copies_folder(), ignore_errors=True)
+        return stay
+
     def close(self) -> None:
+        """Give all entries free for eviction; rows that are open stay readable."""
         self._catalogue.close()
+        while self._leases:
+            self._leases.pop().release()
 
 
 class Entry:
     """The rows of one frozen part."""
 
-    def __init__(self, catalogue: _Catalogue, folder: Path, key: str, ragged: Sequence[str]) -> None:
+    def __init__(self, catalogue: Catalogue, folder: Path, key: str, ragged: Sequence[str]) -> None:
         self._catalogue, self.folder, self._key = catalogue, folder, key
         self._ragged = tuple(ragged)
         self._shards: dict[int, Shard] = {}
         folder.mkdir(exist_ok=True, mode=0o700)
-        self._sweep()
 
     def missing(self, examples: Iterable[str]) -> set[str]:
         """Return which of these example hashes must be computed; rows of damaged shards are among them."""
@@ -87,6 +93,10 @@ class Entry:
             except (OSError, ValueError, DataError):
                 self._forget(shard)
         return wanted - set(self._positions(wanted))
+
+    def make_room(self, needed: int, listener: Listener = ignore) -> bool:
+        """Evict entries that were not used for longest, and say whether `needed` more bytes stay within the quota."""
+        return quota.make_room(self._catalogue, self.folder.parent, needed, listener)
 
     def append(self, examples: Sequence[str], rows: Sequence[Row], *, seconds: float = 0.0) -> int:
         """Store one row an example in a new shard, whole or not at all, and return its bytes.
@@ -164,50 +174,3 @@ class Entry:
         self._shards.pop(shard, None)
         for (file,) in files:
             (self.folder / file).unlink(missing_ok=True)
-
-    def _sweep(self) -> None:
-        """Remove files that a killed run left without registering them; young ones may still be registered."""
-        known = {file for (file,) in self._catalogue.select("SELECT file FROM shard WHERE entry = ?", self._key)}
-        for path in self.folder.iterdir():
-            if path.name not in known and time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-                path.unlink(missing_ok=True)
-
-
-class _Catalogue:
-    """The SQLite file; what it raises becomes an error with a way out."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        with self._explained():
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._database = sqlite3.connect(folder / "catalogue.sqlite", timeout=60, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode = DELETE")
-            self._database.executescript(_SCHEMA)
-
-    def select(self, query: str, *values: Any) -> list[tuple]:
-        """Return all rows of a query."""
-        with self._explained():
-            return self._database.execute(query, values).fetchall()
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Give the database; what is done with it counts as a whole or not at all."""
-        with self._explained():
-            self._database.execute("BEGIN IMMEDIATE")
-            with self._database:  # commits, or rolls back on an error
-                yield self._database
-
-    def close(self) -> None:
-        self._database.close()
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, sqlite3.Error) as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                raise no_space(self._folder / "catalogue.sqlite", 0) from error
-            raise MachineError(
-                f"the feature cache `{self._folder}` cannot be used: {error}",
-                "remove it if it is damaged; else set HEADSTART_CACHE to a folder that you may write to",
-            ) from error
