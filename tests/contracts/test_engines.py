@@ -14,12 +14,16 @@ from networks import FAMILIES, random_backbone
 ENGINES = plugins("engines")
 
 
-@pytest.fixture(params=sorted(ENGINES))
+def installed(name: str) -> Engine:
+    if not ENGINES[name].available():
+        pytest.skip(f"{name} is not installed")
+    return ENGINES[name]
+
+
+# Other engines than PyTorch compile every network anew, which takes seconds.
+@pytest.fixture(params=[pytest.param(n, marks=() if n == "torch" else pytest.mark.slow) for n in sorted(ENGINES)])
 def engine(request: pytest.FixtureRequest) -> Engine:
-    engine = ENGINES[request.param]
-    if not engine.available():
-        pytest.skip(f"{engine.name} is not installed")
-    return engine
+    return installed(request.param)
 
 
 def batch(backbone: Backbone, examples: int, *, seed: int, shorter: int = 0) -> Features:
@@ -30,9 +34,7 @@ def batch(backbone: Backbone, examples: int, *, seed: int, shorter: int = 0) -> 
     return {n: t[:, : t.shape[1] - shorter].contiguous() if n in ragged else t for n, t in sample.items()}
 
 
-@pytest.mark.parametrize(
-    "depth", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param("all", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("depth", [1, 2, "all"])
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_an_engine_agrees_with_torch_at_every_batch_size_and_length(
     engine: Engine, family: str, depth: int | str
@@ -89,9 +91,23 @@ def test_results_are_no_views_of_what_the_next_batch_overwrites(engine: Engine) 
     assert torch.equal(first, kept)
 
 
-def test_numerics_are_stated_and_stable(engine: Engine) -> None:
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_an_engine_runs_batches_of_other_sizes_and_lengths(name: str) -> None:
+    backbone = random_backbone("bert")
+    frozen, _ = backbone.cut(2)
+    run = installed(name).prepare(frozen, batch(backbone, 4, seed=0))
+    inputs = batch(backbone, 7, seed=1, shorter=3)
+    found, expected = run(inputs), frozen(inputs)
+    assert found.keys() == expected.keys()
+    for tensor in expected:
+        torch.testing.assert_close(found[tensor], expected[tensor], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_numerics_are_stated_and_stable(name: str) -> None:
+    engine = installed(name)
     assert engine.numerics == engine.numerics
-    assert engine.name in engine.numerics
+    assert name in engine.numerics
     assert "float" in engine.numerics
 
 
