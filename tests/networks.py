@@ -35,7 +35,7 @@ class Numbers(Preprocess):
         with _RANDOM:
             torch.manual_seed(int(example.inputs["text"]))
             sample = self._family.sample(self._config, 2)
-        steps = self.size(example)
+        steps = max(tensor.shape[1] for tensor in sample.values()) * self.size(example) // 12
         return {
             name: tensor[0][:steps] if self._family.inputs[name].ragged else tensor[1]
             for name, tensor in sample.items()
@@ -56,9 +56,10 @@ def random_backbone(name: str = "bert", *, seed: int = 0) -> Backbone:
     """Return a tiny network in memory whose examples are numbers."""
     family = FAMILIES[name]
     config = family.tiny()
-    torch.manual_seed(seed)
-    network = family.build(config).eval()
-    spread(network)
+    with _RANDOM:
+        torch.manual_seed(seed)
+        network = family.build(config).eval()
+        spread(network)
     return Backbone(
         name=f"tiny-{name}", family=family, network=network, preprocess=Numbers(family, config), source=Path()
     )
@@ -91,7 +92,9 @@ def write_network(folder: Path, name: str = "bert", *, seed: int = 0) -> Path:
     network = family.build(family.tiny()).eval()
     spread(network)
     network.save_pretrained(folder)
-    {"text": _write_tokenizer, "image": _write_image_processor, "audio": _write_feature_extractor}[family.kind](folder)
+    {"text": _write_tokenizer, "image": _write_image_processor, "audio": _write_feature_extractor}[family.kind](
+        folder, network.config
+    )
     return folder
 
 
@@ -108,7 +111,7 @@ def write_examples(folder: Path, kind: str, *, classes: int = 2, per_class: int 
     return write(folder / kind, classes=classes, per_class=per_class)
 
 
-def _write_tokenizer(folder: Path) -> None:
+def _write_tokenizer(folder: Path, config: object) -> None:
     from transformers import BertTokenizerFast
 
     words = sorted({word for words in WORDS for word in words} | set(THINGS) | {"a", "like", "the", "number"})
@@ -117,7 +120,7 @@ def _write_tokenizer(folder: Path) -> None:
     BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder)
 
 
-def _write_image_processor(folder: Path) -> None:
+def _write_image_processor(folder: Path, config: object) -> None:
     settings = {
         "image_processor_type": "ViTImageProcessor",
         "do_resize": True,
@@ -131,7 +134,7 @@ def _write_image_processor(folder: Path) -> None:
     (folder / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
-def _write_feature_extractor(folder: Path) -> None:
-    from transformers import WhisperFeatureExtractor
+def _write_feature_extractor(folder: Path, config: object) -> None:
+    from transformers import FEATURE_EXTRACTOR_MAPPING
 
-    WhisperFeatureExtractor(feature_size=80, chunk_length=1).save_pretrained(folder)
+    FEATURE_EXTRACTOR_MAPPING[type(config)]().save_pretrained(folder)

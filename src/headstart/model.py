@@ -90,7 +90,7 @@ class Model:
     @property
     def usage(self) -> str:
         """How transformers reads the saved folder, as Markdown with Python code."""
-        form = self.backbone.family.stock_form(self.head.name, self.task.full_name)
+        form = self.backbone.family.stock_form(self.head.name, self.task.full_name, self.backbone.config)
         part = {"text": "tokenizer", "image": "image_processor", "audio": "feature_extractor"}[self.kind]
         lines, model = ["from transformers import pipeline"], 'model="MODEL_DIR"'
         if not (form and form.network_class().__module__.startswith("transformers.")):
@@ -193,7 +193,7 @@ class Model:
         }
 
     def _write_network(self, folder: Path) -> None:
-        form = self.backbone.family.stock_form(self.head.name, self.task.full_name)
+        form = self.backbone.family.stock_form(self.head.name, self.task.full_name, self.backbone.config)
         network = self.backbone.network
         network.config.id2label = dict(enumerate(self.labels))
         network.config.label2id = {label: number for number, label in enumerate(self.labels)}
@@ -268,7 +268,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
 def _load_head(head: Head, backbone: Backbone, task: Task, folder: Path) -> None:
     from safetensors import SafetensorError, safe_open
 
-    form = backbone.family.stock_form(head.name, task.full_name)
+    form = backbone.family.stock_form(head.name, task.full_name, backbone.config)
     names = form.names if form else {name: f"head.{name}" for name, _ in head.named_children()}
     state = {}
     try:
@@ -298,8 +298,8 @@ def assemble(trained: Backbone, trainable: TrainablePart, *, keep: int) -> tuple
     head = make_head(old.name, whole.outputs, old.linear.out_features)
     state = old.state_dict()
     norm = {name.removeprefix("norm."): state.pop(name) for name in list(state) if name.startswith("norm.")}
-    if norm and whole.family.final_norm:
-        getattr(whole.network, whole.family.final_norm).load_state_dict(norm)
+    if norm:
+        whole.blocks[-1].module.load_state_dict(norm)
     head.load_state_dict(state)
     return whole, head.eval()
 

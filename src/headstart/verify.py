@@ -1,13 +1,18 @@
 """Load a saved model in a fresh process and write what it computes: `python -m headstart.verify MODEL INPUTS LOGITS`.
 
-Both files are safetensors. The logits are those of headstart and of the transformers class that config.json names.
+Both files are safetensors. The logits are those of headstart, and of the transformers class that config.json names on
+one example after the other.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import torch
+
+from headstart.backbones.contract import Backbone
+from headstart.cut import Features
 
 
 def main(folder: str, inputs: str, logits: str) -> None:
@@ -19,14 +24,23 @@ def main(folder: str, inputs: str, logits: str) -> None:
 
     batch = load_file(inputs)
     model = load(folder)
-    form = model.backbone.family.stock_form(model.head.name, model.task.full_name)
+    form = model.backbone.family.stock_form(model.head.name, model.task.full_name, model.backbone.config)
     reader = form.network_class() if form else hub.HeadstartForClassification
+    network = reader.from_pretrained(folder).eval()
     with torch.no_grad():
-        logits_of_reader = reader.from_pretrained(folder).eval()(**batch).logits
-    save_file(
-        {"headstart": torch.from_numpy(model.uncut_logits(batch)), "transformers": logits_of_reader.contiguous()},
-        logits,
-    )
+        theirs = torch.cat([network(**one).logits for one in one_by_one(batch, model.backbone)])
+    save_file({"headstart": torch.from_numpy(model.uncut_logits(batch)), "transformers": theirs.contiguous()}, logits)
+
+
+def one_by_one(batch: Features, backbone: Backbone) -> Iterator[Features]:
+    """Yield each example of a padded batch alone and without padding, as pipelines of transformers run it."""
+    mask = next((batch[name] for name, spec in backbone.inputs.items() if spec.kind == "mask"), None)
+    for place in range(len(next(iter(batch.values())))):
+        one = {name: tensor[place : place + 1] for name, tensor in batch.items()}
+        yield {
+            name: tensor[:, : int(mask[place].sum())] if mask is not None and backbone.inputs[name].ragged else tensor
+            for name, tensor in one.items()
+        }
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class Bert(Family):
     def preprocess(self, folder: Path, config: Any) -> TextPreprocess:
         return TextPreprocess.open(folder, config.max_position_embeddings)
 
-    def stock_form(self, head: str, task: str) -> StockForm | None:
+    def stock_form(self, head: str, task: str, config: Any) -> StockForm | None:
         """BertForSequenceClassification reads tanh(dense(first token)): our head `pooler`."""
         if (head, task) != ("pooler", "text-classification"):
             return None

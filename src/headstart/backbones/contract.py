@@ -59,7 +59,7 @@ class Family(ABC):
     Attributes:
         name: `bert`. kind: what it reads. model_types: values of `model_type` in config.json.
         prefix: where transformers' task classes hold this network (`bert` in BertForSequenceClassification).
-        head: the default head, by measurement. final_norm: the attribute of a pre-norm network's last LayerNorm.
+        head: the default head, by measurement.
     """
 
     name: str
@@ -67,7 +67,6 @@ class Family(ABC):
     model_types: tuple[str, ...]
     prefix: str
     head: str
-    final_norm: str | None = None
 
     def configuration(self, written: Mapping[str, Any]) -> Any:
         """Return the transformers configuration for the contents of a config.json."""
@@ -117,8 +116,8 @@ class Family(ABC):
         """Return `keep` and `freeze` measured to be good on small data, for a network of `blocks` blocks."""
         return blocks, blocks
 
-    def stock_form(self, head: str, task: str) -> StockForm | None:
-        """Return how transformers names this head, or None where it has no class that computes the same."""
+    def stock_form(self, head: str, task: str, config: Any) -> StockForm | None:
+        """Return how transformers names this head on this network, or None where no class of it computes the same."""
         return None
 
     def register(self) -> None:  # noqa: B027

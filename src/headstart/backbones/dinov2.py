@@ -83,7 +83,6 @@ class Dinov2(Family):
     model_types = ("dinov2",)
     prefix = "dinov2"
     head = "cls-mean"
-    final_norm = "layernorm"
     inputs = {"pixel_values": Spec("input", 3)}
 
     def build(self, config: Any) -> Any:
@@ -117,7 +116,7 @@ class Dinov2(Family):
     def preprocess(self, folder: Path, config: Any) -> ImagePreprocess:
         return ImagePreprocess.open(folder)
 
-    def stock_form(self, head: str, task: str) -> StockForm | None:
+    def stock_form(self, head: str, task: str, config: Any) -> StockForm | None:
         """Dinov2ForImageClassification reads the first step beside the mean of the others."""
         if (head, task) != ("cls-mean", "image-classification"):
             return None

@@ -249,7 +249,7 @@ class EfficientNetLite(Family):
     def preprocess(self, folder: Path, config: Any) -> ImagePreprocess:
         return ImagePreprocess.open(folder)
 
-    def stock_form(self, head: str, task: str) -> StockForm | None:
+    def stock_form(self, head: str, task: str, config: Any) -> StockForm | None:
         if (head, task) != ("average", "image-classification"):
             return None
         return StockForm(lambda: EfficientNetLiteForImageClassification, {"linear": "classifier"})

@@ -32,7 +32,6 @@ class Vit(Family):
     model_types = ("vit",)
     prefix = "vit"
     head = "cls"
-    final_norm = "layernorm"
     inputs = {"pixel_values": Spec("input", 3)}
 
     def build(self, config: Any) -> Any:
@@ -67,7 +66,7 @@ class Vit(Family):
     def preprocess(self, folder: Path, config: Any) -> ImagePreprocess:
         return ImagePreprocess.open(folder)
 
-    def stock_form(self, head: str, task: str) -> StockForm | None:
+    def stock_form(self, head: str, task: str, config: Any) -> StockForm | None:
         if (head, task) != ("cls", "image-classification"):
             return None
         return StockForm(_stock_class, {"linear": "classifier"})

@@ -45,10 +45,6 @@ class WhisperEncoderModel(WhisperPreTrainedModel):
         self.encoder = WhisperEncoder(config)
         self.post_init()
 
-    @property
-    def layer_norm(self) -> nn.Module:
-        return self.encoder.layer_norm
-
     def forward(self, input_features: Tensor, **_options: Any) -> BaseModelOutput:
         return self.encoder(input_features)
 
@@ -59,7 +55,6 @@ class Whisper(Family):
     model_types = ("whisper",)
     prefix = "encoder"
     head = "mean"
-    final_norm = "layer_norm"
     inputs = {"input_features": Spec("input", 80), "attention_mask": Spec("mask")}
 
     def adjust(self, config: Any, examples: Sequence[Example]) -> None:

@@ -44,7 +44,7 @@ class OpenVinoEngine(Engine):
         reads = [name for name in frozen.reads if name in sample]
         # An optional input that the sample lacks, and no block writes, does not cross either.
         writes = [name for name in frozen.writes if name in sample or name not in frozen.reads]
-        compiled = _compile(_Positional(frozen, reads, writes), [sample[name] for name in reads])
+        compiled = _compile(_Positional(frozen, reads, writes), {name: sample[name] for name in reads})
 
         def run(inputs: Features) -> Features:
             results = compiled([inputs[name].numpy() for name in reads])
@@ -61,16 +61,16 @@ def _dtype(inputs: Features, name: str) -> torch.dtype:
     return inputs[name].dtype if name in inputs else torch.float32
 
 
-def _compile(network: nn.Module, tensors: list[Tensor]):
+def _compile(network: _Positional, inputs: Features):
     os.environ.setdefault("OPENVINO_TELEMETRY", "0")
     import openvino
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the tracer warns of every shape it reads
-            model = openvino.convert_model(network, example_input=tuple(tensors))
-        for port, tensor in zip(model.inputs, tensors, strict=True):
-            port.get_node().set_partial_shape(_dynamic(openvino, tensor))
+            model = openvino.convert_model(network, example_input=tuple(inputs.values()))
+        for port, (name, tensor) in zip(model.inputs, inputs.items(), strict=True):
+            port.get_node().set_partial_shape(_dynamic(openvino, tensor, ragged=network.frozen.specs[name].ragged))
         model.validate_nodes_and_infer_types()
         return openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     except Exception as error:  # the converter raises its own, undocumented types
@@ -79,10 +79,10 @@ def _compile(network: nn.Module, tensors: list[Tensor]):
         ) from error
 
 
-def _dynamic(openvino, tensor: Tensor):
-    """Batch and, for texts, length vary from batch to batch; the sizes of pictures and sounds do not."""
-    fixed = list(tensor.shape[1:]) if tensor.is_floating_point() else [-1] * (tensor.dim() - 1)
-    return openvino.PartialShape([-1, *fixed])
+def _dynamic(openvino, tensor: Tensor, *, ragged: bool):
+    """Batch and ragged lengths vary from batch to batch; the sizes of pictures and spectrograms do not."""
+    shape = list(tensor.shape[1:])
+    return openvino.PartialShape([-1, -1, *shape[1:]] if ragged else [-1, *shape])
 
 
 engine = OpenVinoEngine()

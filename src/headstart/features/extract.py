@@ -177,7 +177,7 @@ class _Fill:
             if number == 0:
                 self.runner = self.engine.prepare(self.frozen, inputs)
             started = time.perf_counter()
-            rows = self._rows(inputs, self.runner(inputs))
+            rows = self._rows(self.runner(inputs))
             if number == 0 and not self._forecast(rows, time.perf_counter() - started, len(todo)):
                 deque(batches, maxlen=0)
                 return False
@@ -215,10 +215,11 @@ class _Fill:
         self.listener(Forecast(total, seconds / len(rows) * total, size, free, cached=fits, reason=reason))
         return fits
 
-    def _rows(self, inputs: Features, crossing: Features) -> list[Row]:
+    def _rows(self, crossing: Features) -> list[Row]:
         arrays = {name: self._stored_form(name, tensor) for name, tensor in crossing.items()}
         count = len(next(iter(arrays.values())))
-        lengths = inputs[self.mask].sum(1).tolist() if self.mask else [None] * count
+        # A mask that a block has written counts the steps of its features, no longer those of the inputs.
+        lengths = crossing[self.mask].sum(1).tolist() if self.mask else [None] * count
         return [
             {name: array[i, : lengths[i]] if name in self.ragged else array[i] for name, array in arrays.items()}
             for i in range(count)
