@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from headstart.api import evaluate, fit, load, trace
     from headstart.backbones import open_backbone
     from headstart.errors import DataError, HeadstartError, MachineError, ModelError, UsageError
+    from headstart.estimator import Estimator
     from headstart.model import Model
     from headstart.training.recipe import Recipe
 
@@ -26,6 +27,7 @@ _HOMES = {
     "evaluate": "api",
     "trace": "api",
     "open_backbone": "backbones",
+    "Estimator": "estimator",
     "Model": "model",
     "Recipe": "training.recipe",
     "HeadstartError": "errors",
@@ -37,6 +39,7 @@ _HOMES = {
 
 __all__ = [
     "DataError",
+    "Estimator",
     "HeadstartError",
     "MachineError",
     "Model",

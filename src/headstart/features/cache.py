@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,17 @@ class FeatureCache:
         self._catalogue.close()
         while self._leases:
             self._leases.pop().release()
+
+
+@contextmanager
+def open_cache(*, keep: bool = True) -> Iterator[FeatureCache]:
+    """Give the cache on this machine; without keeping, features live in a folder that goes at the end."""
+    with tempfile.TemporaryDirectory(prefix="headstart-") as place:
+        cache = FeatureCache(None if keep else Path(place))
+        try:
+            yield cache
+        finally:
+            cache.close()
 
 
 class Entry:
