@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from headstart.record import Control, Judged, Record
+from headstart.record import Control, Judged, Matrix, Record
+from headstart.tasks.classification import per_class_table
 
 LABELS = {
     "image": ("daisy", "dandelion", "rose", "sunflower", "tulip"),
@@ -43,8 +44,10 @@ def sample_record(kind: str = "image", **changes: Any) -> Record:
         test_examples=int(counts.sum()),
         baselines=_baselines(len(labels)),
         history=_history(),
-        confusion=counts.tolist(),
-        per_class=_per_class(labels, counts),
+        sections=[
+            per_class_table(_per_class(labels, counts)),
+            Matrix(list(labels), counts.tolist()),
+        ],
         judged=_judged(kind, labels, counts),
         counts={split: dict.fromkeys(labels, n) for split, n in (("train", 50), ("validation", 10), ("test", 32))},
         skipped=[{"name": f"{labels[0]}/broken.jpg", "error": "is truncated"}],

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,17 @@ from headstart.ranking.defaults import (
     choose_backbone,
     choose_cut,
     choose_engine,
-    choose_task,
     known_facts,
-    task_kind,
+    task_class,
+    wanted_tasks,
 )
+from headstart.tasks.contract import Task
 from headstart.tracing import trace
-from headstart.training.adapt import adapt, labelled_splits
+from headstart.training.adapt import Adapted, Splits, adapt, labelled_splits
 from headstart.training.card import write_card
+from headstart.training.continuing import earlier_model
+from headstart.training.folds import OutOfFold, cross_validate, train_on_all
+from headstart.training.loop import stacked
 from headstart.training.measure import Run, Stages, measure, sample_inputs
 from headstart.training.output import OutputFolder
 from headstart.training.recipe import Recipe
@@ -62,14 +67,13 @@ def fit(
     device = resolve_device(recipe.device)
     with OutputFolder(output_dir, data, recipe, resume=resume) as folder, _open_cache(recipe) as cache:
         stages = Stages()
-        dataset = open_dataset(
-            data, kind=task_kind(recipe), seed=recipe.seed, text_column=recipe.text_column,
-            label_column=recipe.label_column, group_column=recipe.group_column,
-        )  # fmt: skip
+        dataset = _open(data, recipe)
         backbone = open_backbone(
             choose_backbone(dataset.kind, recipe.backbone), examples=dataset.examples, device=device
         )
-        keep, freeze, head_name = choose_cut(backbone, recipe)
+        earlier = earlier_model(backbone)
+        dataset = dataset.not_judging(earlier.learnt if earlier else ())
+        keep, freeze, head_name = choose_cut(backbone, recipe, task_class(dataset), earlier=earlier)
         engine = choose_engine(recipe)
         frozen, blocks = backbone.cut(freeze, keep)
         stages.end("prepare")
@@ -81,26 +85,61 @@ def fit(
         dataset = _without_unreadable(dataset, features, listener)
         stages.end("frozen_pass")
 
-        task = choose_task(dataset, recipe)
+        task = task_class(dataset).of(dataset)
+        task.read_with(backbone.preprocess)
         head = make_head(head_name, backbone.outputs_at(keep), task.outputs, dropout=recipe.dropout)
+        if earlier:
+            earlier.start(head, task)
         trainable = TrainablePart(blocks, head).to(device)
         if features.stored:
             backbone.release_except(blocks)
-        splits = labelled_splits(features, task.encode(features.examples))
-        adapted = adapt(trainable, splits, task, recipe, listener)
+        splits, adapted, found = _train(trainable, features, dataset, task, recipe, listener)
         stages.end("train")
 
+        finished = task.finish(trainable.head.linear)
         whole, head = assemble(backbone, trainable, keep=keep)
-        facts = {"backbone": backbone.name, "keep": keep, **known_facts(backbone)}
-        model = Model(whole, freeze, head, task, engine.name, facts)
+        facts = {"backbone": backbone.name, "keep": keep, **known_facts(backbone, earlier)}
+        model = Model(whole, freeze, head, finished, engine.name, facts)
         model.save(folder, sample=sample_inputs(whole, features))
-        record = measure(Run(
-            recipe, dataset, backbone, keep, features, splits, trainable, adapted, model, stages, listener
-        ))  # fmt: skip
-        write_report(record, folder)
-        write_card(record, folder, usage=model.usage)
-        write_durably(folder / RECORD, json.dumps(record.to_dict(), indent=1).encode())
+        _report(Run(
+            recipe, dataset, backbone, keep, features, splits, task, trainable, adapted, model, stages, listener,
+            earlier, found,
+        ), folder)  # fmt: skip
     return model
+
+
+def _open(data: str | Path, recipe: Recipe) -> Dataset:
+    """Open the data as the recipe's task reads them; with folds, only the user's own test split stays apart."""
+    kind, forms = wanted_tasks(recipe)
+    dataset = open_dataset(
+        data, kind=kind, forms=forms, seed=recipe.seed, text_column=recipe.text_column,
+        text_pair_column=recipe.text_pair_column, label_column=recipe.label_column, group_column=recipe.group_column,
+    )  # fmt: skip
+    return dataset.joined() if recipe.folds else dataset
+
+
+def _train(
+    trainable: TrainablePart, features: FeatureSet, dataset: Dataset, task: Task, recipe: Recipe, listener: Listener
+) -> tuple[Splits, Adapted, OutOfFold | None]:
+    """Adapt what lies above the cut; with folds, after all of them have been judged."""
+    targets = task.encode(features.examples)
+    if not recipe.folds:
+        splits = labelled_splits(features, targets)
+        return splits, adapt(trainable, splits, task, recipe, listener), None
+    folds = dataset.folds(recipe.folds, seed=recipe.seed)
+    of = [folds.get(example.name, -1) for example in features.examples]
+    found = cross_validate(trainable, features, targets, of, task, recipe, listener=listener)
+    splits, adapted = train_on_all(trainable, features, targets, of, task, recipe, found, listener=listener)
+    test = labelled_splits(features, targets).test
+    return replace(splits, test=test), adapted, found
+
+
+def _report(run: Run, folder: Path) -> None:
+    """Measure the run and write its report, its card and its record beside the weights."""
+    record = measure(run)
+    write_report(record, folder)
+    write_card(record, folder, usage=run.model.usage)
+    write_durably(folder / RECORD, json.dumps(record.to_dict(), indent=1).encode())
 
 
 def evaluate(
@@ -108,6 +147,7 @@ def evaluate(
     data: str | Path,
     *,
     text_column: str = "text",
+    text_pair_column: str = "text_pair",
     label_column: str = "label",
     listener: Listener = ignore,
 ) -> dict[str, Any]:
@@ -119,9 +159,13 @@ def evaluate(
     Raises:
         DataError: a class is unknown to the model, or no example is left that could be judged.
     """
-    dataset = open_dataset(data, kind=model.kind, text_column=text_column, label_column=label_column)
+    form = model.task.form
+    dataset = open_dataset(
+        data, kind=model.kind, forms=[form], text_column=text_column, text_pair_column=text_pair_column,
+        label_column=label_column,
+    )  # fmt: skip
     examples = _unseen(dataset, model, listener)
-    unknown = sorted({example.target for example in examples} - set(model.labels))
+    unknown = sorted({name for example in examples for name in form.classes(example.target)} - set(model.labels))
     if unknown:
         raise DataError(f"the model does not know the class `{unknown[0]}`", "it knows: " + ", ".join(model.labels))
     judged: list[Example] = []
@@ -134,7 +178,8 @@ def evaluate(
             logits.append(row)
     if not judged:
         raise DataError(f"no example of `{data}` can be read", "run `headstart predict` on one to see why")
-    return {"metrics": model.task.metrics(np.stack(logits), model.task.encode(judged)), "examples": len(judged)}
+    targets = model.task.encode(judged)
+    return {"metrics": model.task.metrics(stacked([row[None] for row in logits]), targets), "examples": len(judged)}
 
 
 def _unseen(dataset: Dataset, model: Model, listener: Listener) -> list[Example]:

@@ -25,7 +25,7 @@ from headstart.registry import plugins
 
 
 class HeadstartForClassification(PreTrainedModel):
-    """An adapted model under the interface of transformers' classifiers; `forward` returns `logits` [N, K]."""
+    """An adapted model under the interface of transformers' classifiers; `forward` returns `logits`."""
 
     config_class = PreTrainedConfig
     _supports_sdpa = True
@@ -35,6 +35,7 @@ class HeadstartForClassification(PreTrainedModel):
         self.network = model.backbone.network
         self.head = model.head
         self._blocks = model.backbone.blocks
+        self._task = model.task
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, **options: Any) -> HeadstartForClassification:  # type: ignore[override]
@@ -42,10 +43,10 @@ class HeadstartForClassification(PreTrainedModel):
         return cls(load(folder)).eval()
 
     def forward(self, labels: torch.Tensor | None = None, **inputs: Any) -> SequenceClassifierOutput:
-        """Return logits, and the cross-entropy where `labels` [N] are given."""
+        """Return logits, and the task's loss where `labels` are given."""
         tensors = {name: value for name, value in inputs.items() if isinstance(value, torch.Tensor)}
         logits = self.head(run_blocks(self._blocks, tensors))
-        loss = None if labels is None else torch.nn.functional.cross_entropy(logits, labels)
+        loss = None if labels is None else self._task.loss(logits, labels, balance=False)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
 

@@ -19,7 +19,7 @@ import tomli_w
 import torch
 
 from headstart.backbones import open_backbone
-from headstart.backbones.contract import Backbone, quiet
+from headstart.backbones.contract import Backbone, StockForm, quiet
 from headstart.cut import Features, TrainablePart, run_blocks, to_device
 from headstart.data.dataset import open_inputs
 from headstart.device import resolve_device
@@ -32,7 +32,7 @@ from headstart.heads.contract import Head, make_head
 from headstart.record import Record
 from headstart.registry import plugin
 from headstart.tasks.contract import Task, find_task
-from headstart.types import Example, Kind, Label, Skipped
+from headstart.types import Example, Kind, Skipped
 
 FORMAT = 1
 SETTINGS = "headstart.toml"
@@ -88,9 +88,14 @@ class Model:
             raise CheckpointError(f"`{path}` is damaged", "train the model again to get a report") from error
 
     @property
+    def stock_form(self) -> StockForm | None:
+        """How transformers names the head, None where it has no class that computes the same."""
+        return stock_form(self.backbone, self.head, self.task)
+
+    @property
     def usage(self) -> str:
         """How transformers reads the saved folder, as Markdown with Python code."""
-        form = self.backbone.family.stock_form(self.head.name, self.task.full_name, self.backbone.config)
+        form = self.stock_form
         part = {"text": "tokenizer", "image": "image_processor", "audio": "feature_extractor"}[self.kind]
         lines, model = ["from transformers import pipeline"], 'model="MODEL_DIR"'
         if not (form and form.network_class().__module__.startswith("transformers.")):
@@ -98,12 +103,12 @@ class Model:
         if not form:
             lines += ["", 'model = headstart.hub.HeadstartForClassification.from_pretrained("MODEL_DIR")']
             model = f'model=model, {part}="MODEL_DIR"'
-        return "\n".join(["```python", *lines, "", f'classify = pipeline("{self.task.full_name}", {model})', "```"])
+        return "\n".join(["```python", *lines, "", f'predict = pipeline("{self.task.pipeline}", {model})', "```"])
 
     def predict(
-        self, inputs: Sequence[str | Path] | str | Path, *, listener: Listener = ignore
-    ) -> list[Label | Skipped]:
-        """Return one prediction an input, in order: paths of files or folders, or texts for a text model.
+        self, inputs: Sequence[str | Path | tuple[str, str]] | str | Path, *, listener: Listener = ignore
+    ) -> list[Any]:
+        """Return one prediction an input, in order: paths of files or folders; for a text model texts or pairs of them.
 
         An input that cannot be read gives a `Skipped` with the reason in its place.
         """
@@ -113,10 +118,13 @@ class Model:
 
     def predict_examples(
         self, examples: Sequence[Example | Skipped], *, listener: Listener = ignore
-    ) -> Iterator[tuple[Example | Skipped, Label | Skipped]]:
+    ) -> Iterator[tuple[Example | Skipped, Any]]:
         """Yield each example with its prediction, batch by batch, in order; what was skipped stays skipped."""
         for example, row in self.logits_of(examples, listener=listener):
-            yield example, row if isinstance(row, Skipped) else self.task.decode(row[None])[0]
+            if isinstance(row, Skipped) or isinstance(example, Skipped):
+                yield example, row
+            else:
+                yield example, self.task.decode(row[None], [example])[0]
 
     def logits_of(
         self, examples: Sequence[Example | Skipped], *, listener: Listener = ignore
@@ -172,9 +180,9 @@ class Model:
         with saying_what_failed(folder, 4 * self.backbone.parameters):
             shutil.copytree(self.folder, folder)
 
-    def _examples(self, values: Sequence[str | Path]) -> list[Example | Skipped]:
+    def _examples(self, values: Sequence[Any]) -> list[Example | Skipped]:
         if self.kind == "text" and not any(isinstance(value, Path) for value in values):
-            return [Example(f"text {i + 1}", {"text": str(value)}) for i, value in enumerate(values)]
+            return [Example(f"text {i + 1}", _texts(value)) for i, value in enumerate(values)]
         return open_inputs(values, self.task.kind)
 
     def _decode(self, example: Example | Skipped) -> Any:
@@ -193,10 +201,11 @@ class Model:
         }
 
     def _write_network(self, folder: Path) -> None:
-        form = self.backbone.family.stock_form(self.head.name, self.task.full_name, self.backbone.config)
+        form = self.stock_form
         network = self.backbone.network
-        network.config.id2label = dict(enumerate(self.labels))
-        network.config.label2id = {label: number for number, label in enumerate(self.labels)}
+        network.config.id2label = dict(enumerate(self.task.output_names))
+        network.config.label2id = {label: number for number, label in enumerate(self.task.output_names)}
+        network.config.problem_type = self.task.problem_type
         if form is None:
             _save_generic(network, self.head, folder)
             return
@@ -207,6 +216,18 @@ class Model:
         for ours, theirs in form.names.items():
             whole.get_submodule(theirs).load_state_dict(self.head.get_submodule(ours).state_dict())
         whole.save_pretrained(folder, max_shard_size="1TB")
+
+
+def _texts(value: Any) -> dict[str, str | Path]:
+    """Return the inputs of a text, or of a pair of texts."""
+    if isinstance(value, tuple):
+        return dict(zip(("text", "text_pair"), map(str, value), strict=True))
+    return {"text": str(value)}
+
+
+def stock_form(backbone: Backbone, head: Head, task: Task) -> StockForm | None:
+    """Return how transformers names a head, None where it has no class that computes the same."""
+    return backbone.family.stock_form(head.name, task.pipeline, backbone.config)
 
 
 def _save_generic(network: Any, head: Head, folder: Path) -> None:
@@ -240,6 +261,7 @@ def load(folder: str | Path, *, device: str = "auto") -> Model:
     except (KeyError, TypeError, AttributeError, HeadstartError) as error:
         raise CheckpointError(f"`{folder / SETTINGS}` is damaged: {error}", "save the model again") from error
     backbone = open_backbone(folder)
+    task.read_with(backbone.preprocess)
     head = make_head(head_name, backbone.outputs, task.outputs)
     _load_head(head, backbone, task, folder)
     return Model(backbone, freeze, head.eval(), task, engine, facts, folder, resolve_device(device))
@@ -268,7 +290,7 @@ def _read_settings(folder: Path) -> dict[str, Any]:
 def _load_head(head: Head, backbone: Backbone, task: Task, folder: Path) -> None:
     from safetensors import SafetensorError, safe_open
 
-    form = backbone.family.stock_form(head.name, task.full_name, backbone.config)
+    form = stock_form(backbone, head, task)
     names = form.names if form else {name: f"head.{name}" for name, _ in head.named_children()}
     state = {}
     try:

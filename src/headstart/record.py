@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from headstart.types import Kind
 
@@ -35,13 +35,70 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One test example: what was expected and what was predicted, with its probability."""
+    """One test example: what was expected and what was predicted.
+
+    Attributes:
+        score: how sure the model was, or None where it gives a quantity.
+        error: how far off a quantity was, or None.
+    """
 
     name: str
     input: str
     target: str
     predicted: str
-    score: float
+    score: float | None = None
+    error: float | None = None
+
+    @property
+    def right(self) -> bool:
+        return self.predicted == self.target
+
+    @property
+    def weight(self) -> float:
+        """What a report looks at first: how sure, or how far off."""
+        return (self.score if self.error is None else self.error) or 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A section of a report: rows under named columns.
+
+    Attributes:
+        formats: of each column: `name`, `percent`, `number` or `count`.
+        weakest_by: the column whose lowest values are shown where there are too many rows; None shows the first.
+    """
+
+    title: str
+    columns: list[str]
+    formats: list[str]
+    rows: list[list[Any]]
+    note: str = ""
+    weakest_by: int | None = None
+    kind: Literal["table"] = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A section of a report: how often each of `labels` (rows) was taken for each."""
+
+    labels: list[str]
+    counts: list[list[int]]
+    title: str = "What is taken for what"
+    kind: Literal["matrix"] = "matrix"
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """A section of a report: predicted over true quantities, one point an example."""
+
+    true: list[float]
+    predicted: list[float]
+    title: str = "Predicted and true values"
+    kind: Literal["scatter"] = "scatter"
+
+
+Section = Table | Matrix | Scatter
+_SECTIONS: dict[str, type[Section]] = {"table": Table, "matrix": Matrix, "scatter": Scatter}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +110,11 @@ class Record:
         metrics_missing: why `metrics` is None.
         baselines: by name: majority, simple, linear_probe, from_scratch, from_scratch_converged.
         history: one entry an epoch, as events.EpochEnded.
-        confusion: counts, [true][predicted], in the order of `labels`.
-        per_class: rows with label, precision, recall, f1, support.
-        judged: all test examples. counts: examples by split and class.
+        sections: what the task shows of the test examples.
+        judged: all test examples. counts: examples by split and class. sizes: examples by split.
+        folds: of a cross-validation: `count`, and `scores`, the first metric in each; else empty. The metrics are
+            then those of all examples together, each judged by a model that had not seen it.
+        pipeline: what transformers' pipelines call the task.
         skipped: `name` and `error` of inputs left out. shortened: texts longer than the backbone reads.
         depths: score at every depth on validation, where it was measured: rows with keep, score, ci_low, ci_high.
         seconds: prepare, frozen_pass, train, evaluate, total. cache: hits, computed, bytes.
@@ -80,8 +139,7 @@ class Record:
     test_examples: int
     baselines: dict[str, Control | None]
     history: list[dict[str, Any]]
-    confusion: list[list[int]]
-    per_class: list[dict[str, Any]]
+    sections: list[Section]
     judged: list[Judged]
     counts: Mapping[str, dict[str, int]]
     skipped: list[dict[str, str]]
@@ -99,6 +157,9 @@ class Record:
     environment: dict[str, Any]
     depths: list[dict[str, Any]] = field(default_factory=list)
     seed_scores: list[float] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+    folds: dict[str, Any] = field(default_factory=dict)
+    pipeline: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -110,4 +171,5 @@ class Record:
         values["labels"] = tuple(values["labels"])
         values["baselines"] = {k: v and Control(**v) for k, v in values["baselines"].items()}
         values["judged"] = [Judged(**one) for one in values["judged"]]
+        values["sections"] = [_SECTIONS[one["kind"]](**one) for one in values["sections"]]
         return cls(**values)

@@ -35,6 +35,7 @@ def summary_json(record: Record, model_dir: Path) -> dict[str, Any]:
         "verdict": None,
         "calibration": None,
         "resumed_from": None,
+        "folds": record.folds or None,
     }
 
 
@@ -48,8 +49,8 @@ def summary_lines(record: Record, model_dir: Path) -> Iterator[str]:
     yield ""
     yield wording.headline(record)
     yield from _scores(record)
-    yield from _judged("right", [one for one in record.judged if one.predicted == one.target])
-    yield from _judged("wrong", [one for one in record.judged if one.predicted != one.target])
+    yield from _judged("right", [one for one in record.judged if one.right])
+    yield from _judged("wrong", [one for one in record.judged if not one.right])
     yield ""
     yield f"model   {model_dir}"
     yield f"report  {model_dir / REPORT_FILE}"
@@ -77,15 +78,18 @@ def _scores(record: Record) -> Iterator[str]:
         interval = wording.interval(control, record.first_metric)
         unfinished = "  not converged" if control.converged is False else ""
         yield f"  {name:<26}{score:>6}  {interval}{unfinished}"
+    if record.folds:
+        yield f"  {wording.spread(record)}"
 
 
 def _judged(title: str, judged: list[Judged]) -> Iterator[str]:
-    """Yield the few of which the model was surest."""
-    surest = sorted(judged, key=lambda one: -one.score)[:SHOWN]
+    """Yield the few of which the model was surest, or which were furthest off."""
+    surest = sorted(judged, key=lambda one: -one.weight)[:SHOWN]
     if not surest:
         return
     yield ""
     yield f"{title}, {len(judged):,} in all:"
     for one in surest:
-        truth = "" if one.predicted == one.target else f", is {one.target}"
-        yield f"  {wording.excerpt(one.input, 60)}: {one.predicted} {wording.percent(one.score)}{truth}"
+        truth = "" if one.right else f", is {one.target}"
+        said = f"{wording.excerpt(one.predicted)} {wording.certainty(one)}".rstrip()
+        yield f"  {wording.excerpt(one.input, 60)}: {said}{truth}"

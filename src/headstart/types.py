@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 Kind = Literal["text", "image", "audio", "video"]
 Split = Literal["train", "validation", "test"]
@@ -34,6 +34,10 @@ class Example:
     split: Split | None = None
     group: str | None = None
 
+    def shown(self) -> str:
+        """Return its inputs on one line, as a report keeps them: texts, or the path of a file."""
+        return " | ".join(str(value) for value in self.inputs.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
@@ -55,6 +59,16 @@ class Spec:
     epsilon: float = 1e-5
 
 
+class Prediction(Protocol):
+    """What comes out for one input."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values under the names that programs rely on."""
+
+    def shown(self, top: int = 1) -> str:
+        """Return it on one line for people; `top` says how many classes to name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """A predicted class: `score` is its probability, `scores` those of all classes, most probable first."""
@@ -62,6 +76,68 @@ class Label:
     label: str
     score: float
     scores: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"label": self.label, "score": self.score, "scores": dict(self.scores)}
+
+    def shown(self, top: int = 1) -> str:
+        best = list(self.scores.items())[:top] if top > 1 else [(self.label, self.score)]
+        return ", ".join(f"{label} {score:.3f}" for label, score in best)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Any number of predicted classes; `scores` are the probabilities of all, each by itself, most probable first."""
+
+    labels: tuple[str, ...]
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"labels": list(self.labels), "scores": dict(self.scores)}
+
+    def shown(self, top: int = 1) -> str:
+        named = list(self.scores)[:top] if top > 1 else self.labels
+        return ", ".join(f"{label} {self.scores[label]:.3f}" for label in named) or "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A predicted number."""
+
+    value: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {"value": self.value}
+
+    def shown(self, top: int = 1) -> str:
+        return f"{self.value:.5g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Words `start` to below `end` that belong together, as one `label`."""
+
+    start: int
+    end: int
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """A tag for each word of a text, their probabilities, and the spans that the tags mark."""
+
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+    scores: tuple[float, ...]
+    spans: tuple[Span, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        spans = [{"start": s.start, "end": s.end, "label": s.label, "text": s.text} for s in self.spans]
+        return {"tokens": list(self.words), "tags": list(self.tags), "scores": list(self.scores), "spans": spans}
+
+    def shown(self, top: int = 1) -> str:
+        return ", ".join(f"{span.text} {span.label}" for span in self.spans) or "none"
 
 
 @dataclass(frozen=True, slots=True)

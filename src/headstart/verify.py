@@ -24,7 +24,7 @@ def main(folder: str, inputs: str, logits: str) -> None:
 
     batch = load_file(inputs)
     model = load(folder)
-    form = model.backbone.family.stock_form(model.head.name, model.task.full_name, model.backbone.config)
+    form = model.stock_form
     reader = form.network_class() if form else hub.HeadstartForClassification
     network = reader.from_pretrained(folder).eval()
     with torch.no_grad():

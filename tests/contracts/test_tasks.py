@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import tomllib
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tomli_w
 import torch
 
 from headstart.data.dataset import Dataset
@@ -14,6 +19,7 @@ from headstart.registry import plugins
 from headstart.tasks.classification import Classification, confusion, per_class, probabilities
 from headstart.tasks.contract import Task, find_task, task_names
 from headstart.types import KINDS, Example, Label
+from records import sample_record
 
 TASKS = plugins("tasks")
 
@@ -52,25 +58,164 @@ def test_a_task_says_what_it_is(name: str) -> None:
     assert set(task.kinds) <= set(KINDS)
 
 
-def test_a_task_survives_being_written_down(name: str) -> None:
+@dataclass
+class Posed:
+    """A task as its own sample poses it: a text of three words an example, a step a word."""
+
+    task: Task
+    examples: list[Example]
+    targets: np.ndarray
+
+    def outputs(self, seed: int = 0) -> np.ndarray:
+        """Return random logits, as a head of this task gives them."""
+        return np.random.default_rng(seed).normal(size=self._shape(self.task.outputs)).astype(np.float32)
+
+    def vectors(self) -> np.ndarray:
+        """Return what a linear layer reads: the targets themselves, spread over some random directions."""
+        random = np.random.default_rng(1)
+        flat = self.targets.reshape(len(self.examples), -1).astype(np.float64)
+        mixed = flat @ random.normal(size=(flat.shape[1], 6)) + 0.1 * random.normal(size=(len(flat), 6))
+        return np.broadcast_to(mixed[:, None], self._shape(6)) if self._steps else mixed
+
+    @property
+    def _steps(self) -> bool:
+        return bool(self.task.head) and plugins("heads")[self.task.head].per_step
+
+    def _shape(self, width: int) -> tuple[int, ...]:
+        return (len(self.examples), 3, width) if self._steps else (len(self.examples), width)
+
+
+class WordByWord:
+    """A tokenizer for which every word is one step."""
+
+    def word_steps(self, example: Example) -> list[int]:
+        return list(range(len(example.inputs["text"].split())))
+
+
+@pytest.fixture
+def posed(name: str) -> Posed:
     task_class, kind = find_task(name)
-    task = task_class.of(dataset({"cat": 3, "dog": 2}, kind=kind))
-    again = task_class.from_config(task.to_config())
+    raw = [
+        Example(f"example {n}", {kind: f"word word {n}"}, target, "train")
+        for n, target in enumerate(task_class.sample())
+    ]
+    form = task_class.form
+    examples = [replace(example, target=form.read(example)) for example in raw]
+    labels = tuple(sorted({label for example in examples for label in form.classes(example.target)}))
+    task = task_class.of(Dataset(tuple(examples), kind, labels, (), (), Path("data"), form=form))
+    task.read_with(WordByWord())
+    return Posed(task, examples, task.encode(examples))
+
+
+def test_a_task_survives_being_written_down(name: str, posed: Posed) -> None:
+    task = posed.task
+    task.settle(posed.outputs(), posed.targets)
+    written = tomllib.loads(tomli_w.dumps(task.to_config()))
+    again = type(task).from_config(written)
+    again.read_with(WordByWord())
     assert again.to_config() == task.to_config()
     assert (again.full_name, again.outputs) == (name, task.outputs)
-    logits = np.array([[2.0, -1.0], [0.0, 3.0]])
-    assert again.decode(logits) == task.decode(logits)
+    logits = posed.outputs()
+    assert again.decode(logits, posed.examples) == task.decode(logits, posed.examples)
 
 
-def test_metrics_name_the_first_one_with_its_interval(name: str) -> None:
-    task_class, kind = find_task(name)
-    task = task_class.of(dataset({"cat": 3, "dog": 2}, kind=kind))
-    found = task.metrics(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), np.array([0, 1, 1]))
+def test_metrics_name_the_first_one_with_its_interval(posed: Posed) -> None:
+    task, logits = posed.task, posed.outputs()
+    found = task.metrics(logits, posed.targets)
     assert "eval_loss" in found
     first = f"eval_{task.metric}"
     assert found[f"{first}_ci_low"] <= found[first] <= found[f"{first}_ci_high"]
-    fast = task.metrics(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), np.array([0, 1, 1]), intervals=False)
+    fast = task.metrics(logits, posed.targets, intervals=False)
     assert fast == {key: value for key, value in found.items() if "_ci_" not in key}
+
+
+def test_the_sample_of_a_task_is_read_by_its_own_form(name: str) -> None:
+    task_class, kind = find_task(name)
+    raw = [Example(str(n), {kind: "word word 1"}, target) for n, target in enumerate(task_class.sample())]
+    forms = {other: other.form.claims(raw) for other in TASKS.values()}
+    assert forms[task_class] in (0, max(forms.values()))
+    assert len({task_class.form.text(task_class.form.read(example)) for example in raw}) > 1
+    for missing in (None, float("nan")):
+        with pytest.raises(ValueError, match="has"):
+            task_class.form.read(replace(raw[0], target=missing))
+
+
+def test_strata_name_every_example(posed: Posed) -> None:
+    strata = posed.task.form.strata([example.target for example in posed.examples])
+    assert len(strata) == len(posed.examples)
+    assert posed.task.form.strata([]) == []
+
+
+@pytest.mark.parametrize("balance", [True, False])
+def test_every_linear_solution_beats_the_uninformed_answer(posed: Posed, balance: bool) -> None:
+    task, vectors = posed.task, posed.vectors()
+    weight, bias = task.solve(vectors, posed.targets, strength=10.0, balance=balance)
+    assert (weight.shape, bias.shape) == ((task.outputs, 6), (task.outputs,))
+    assert weight.dtype == bias.dtype == np.float32
+    solved = task.metrics(vectors @ weight.T + bias, posed.targets)
+    plain = np.broadcast_to(task.uninformed(posed.targets), posed.outputs().shape)
+    assert solved[f"eval_{task.metric}"] >= task.metrics(plain, posed.targets)[f"eval_{task.metric}"]
+    assert plain.shape[-1] == task.outputs
+
+
+def test_the_loss_of_training_is_that_of_evaluation_and_has_a_gradient(posed: Posed) -> None:
+    logits = torch.from_numpy(posed.outputs()).requires_grad_()
+    loss = posed.task.loss(logits, torch.from_numpy(posed.targets), balance=False)
+    loss.backward()
+    assert logits.grad is not None
+    assert logits.grad.abs().sum() > 0
+    assert loss.item() == pytest.approx(posed.task.metrics(posed.outputs(), posed.targets)["eval_loss"], rel=1e-4)
+
+
+def test_predictions_are_plain_values_under_promised_names(posed: Posed) -> None:
+    for example, prediction in zip(posed.examples, posed.task.decode(posed.outputs(), posed.examples), strict=True):
+        assert json.loads(json.dumps(prediction.to_json()))
+        assert isinstance(prediction.shown(3), str)
+        judged = posed.task.judge(example, prediction)
+        assert (judged.name, judged.target) == (example.name, posed.task.form.text(example.target))
+        assert (judged.score is None) != (judged.error is None)
+
+
+def test_a_perfect_prediction_is_judged_right_or_without_error(posed: Posed) -> None:
+    vectors = posed.vectors()
+    weight, bias = posed.task.solve(vectors, posed.targets, strength=1e4, balance=False)
+    predictions = posed.task.decode(vectors @ weight.T + bias, posed.examples)
+    judged = [posed.task.judge(e, p) for e, p in zip(posed.examples, predictions, strict=True)]
+    assert sum(one.right or (one.error is not None and one.error < 1) for one in judged) > len(judged) / 2
+
+
+def test_sections_can_be_written_and_rendered(posed: Posed) -> None:
+    from headstart.record import Record
+    from headstart.training.report import render
+
+    sections = posed.task.sections(posed.outputs(), posed.targets)
+    record = sample_record("text", sections=sections, history=[], depths=[])
+    again = Record.from_dict(json.loads(json.dumps(record.to_dict())))
+    assert again.sections == sections
+    page = render(again)
+    assert all(section.title in page for section in sections)
+
+
+def test_a_finished_layer_gives_what_its_task_reads_and_back(posed: Posed) -> None:
+    task = posed.task
+    linear = torch.nn.Linear(6, task.outputs)
+    before = copy.deepcopy(linear.state_dict())
+    vectors = torch.from_numpy(posed.vectors().astype(np.float32))
+    expected = task.metrics(linear(vectors).detach().numpy(), posed.targets, intervals=False)
+    finished = task.finish(linear)
+    found = finished.metrics(linear(vectors).detach().numpy(), posed.targets, intervals=False)
+    assert found == pytest.approx(expected, rel=1e-3)
+    task.begin(linear)
+    for name, tensor in linear.state_dict().items():
+        torch.testing.assert_close(tensor, before[name])
+
+
+def test_pooled_outputs_are_judged_as_the_settled_task_judges(posed: Posed) -> None:
+    plain, settled = copy.deepcopy(posed.task), posed.task
+    settled.settle(posed.outputs(), posed.targets)
+    first = f"eval_{settled.metric}"
+    pooled = plain.metrics(settled.pooled(posed.outputs(1)), posed.targets, intervals=False)
+    assert pooled[first] == pytest.approx(settled.metrics(posed.outputs(1), posed.targets, intervals=False)[first])
 
 
 def test_a_misspelt_task_is_answered_with_the_nearest() -> None:
@@ -199,7 +344,7 @@ def test_metrics_are_scikit_learn_s(seed: int) -> None:
     expected = metrics.precision_recall_fscore_support(targets, predicted, labels=every, zero_division=0.0)
     ours = [[row[key] for row in per_class(counts, task.labels)] for key in ("precision", "recall", "f1", "support")]
     np.testing.assert_allclose(ours, expected)
-    assert task.details(logits, targets)["confusion"] == counts.tolist()
+    assert task.sections(logits, targets)[1].counts == counts.tolist()
 
 
 def test_a_single_test_example_has_metrics() -> None:

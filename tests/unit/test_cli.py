@@ -11,6 +11,7 @@ import pytest
 
 import headstart
 from headstart.cli import main
+from headstart.device import resolve_device
 from headstart.errors import DataError
 from headstart.events import Note
 from headstart.types import Label, Skipped
@@ -22,7 +23,7 @@ class FakeModel:
 
     kind = "text"
 
-    def __init__(self, folder="model"):
+    def __init__(self, folder="model", device="auto"):
         self.folder = Path(folder)
         self.record = sample_record("text")
 
@@ -38,6 +39,7 @@ def api(monkeypatch):
     fake = SimpleNamespace(load=FakeModel, called={})
 
     def fit(data, *, listener, **options):
+        resolve_device(options["recipe"].device)
         listener(Note("3 texts were shortened"))
         fake.called = {"data": data, **options}
         return FakeModel(options["output_dir"] or "model")
@@ -47,7 +49,7 @@ def api(monkeypatch):
         "metrics": {"eval_accuracy": 0.9, "eval_accuracy_ci_low": 0.85, "eval_accuracy_ci_high": 0.94},
         "examples": 200,
     }
-    fake.trace = lambda path, backbone: [
+    fake.trace = lambda path, backbone, device: [
         {"file": "data/inputs.py", "in": path, "out": "example", "bytes": 2048, "seconds": 0.01}
     ]
     monkeypatch.setitem(sys.modules, "headstart.api", fake)
@@ -88,6 +90,7 @@ FIT_KEYS = [
     "verdict",
     "calibration",
     "resumed_from",
+    "folds",
 ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from headstart.errors import MachineError
-from headstart.record import Control, Judged
+from headstart.record import Control, Judged, Matrix, Scatter, Table
 from headstart.training import wording
 from headstart.training.report import pairs, render, strip, write_report
 from headstart.training.showcase import MISTAKES, mistakes, right
@@ -59,7 +59,10 @@ def spoilt(record):
         head=ATTACK,
         labels=labels,
         baselines={ATTACK: Control(0.5, 0.4, 0.6, note=ATTACK)},
-        per_class=[row | {"label": label} for row, label in zip(record.per_class, labels, strict=True)],
+        sections=[
+            Table(ATTACK, [ATTACK], ["name"], [[label] for label in labels], ATTACK),
+            Matrix(list(labels), record.sections[1].counts, ATTACK),
+        ],
         judged=[Judged(ATTACK, ATTACK, labels[0], labels[1], 0.9), Judged(ATTACK, ATTACK, ATTACK, ATTACK, 0.9)],
         counts={ATTACK: dict.fromkeys(labels, 3)},
         skipped=[{"name": ATTACK, "error": ATTACK}],
@@ -115,8 +118,7 @@ def test_without_test_examples_it_says_so_and_claims_nothing():
         metrics_missing="all 4 examples were needed for training",
         test_examples=0,
         baselines=dict.fromkeys(("majority", "linear_probe")),
-        confusion=[],
-        per_class=[],
+        sections=[],
         judged=[],
         history=[],
         depths=[],
@@ -154,8 +156,9 @@ def test_many_classes_show_the_most_frequent_confusions_instead_of_a_matrix():
     labels = tuple(f"class {number}" for number in range(40))
     counts = np.eye(40, dtype=int) * 9
     counts[7, 3] = 5
-    record = bare(labels=labels, confusion=counts.tolist())
-    assert pairs(record)[0] == ("class 7", "class 3", 5, 14)
+    section = Matrix(list(labels), counts.tolist())
+    record = bare(labels=labels, sections=[section])
+    assert pairs(section)[0] == ("class 7", "class 3", 5, 14)
     page = render(record)
     assert "most frequent confusions among 40 classes" in page
     assert '<table class="matrix' not in page
@@ -201,8 +204,11 @@ def test_the_page_stays_below_5_mb_whatever_the_data(kind, tmp_path):
         kind,
         labels=labels,
         judged=[Judged(long, str(path), labels[n % 2], labels[n % 3], 0.9) for n in range(100)],
-        confusion=np.ones((600, 600), int).tolist(),
-        per_class=[{"label": n, "precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2} for n in labels],
+        sections=[
+            Matrix(list(labels), np.ones((600, 600), int).tolist()),
+            Table(long, [long] * 5, ["name"] * 5, [[long] * 5] * 5000),
+            Scatter([0.1 * n for n in range(20_000)], [0.2 * n for n in range(20_000)]),
+        ],
         counts={"train": dict.fromkeys(labels, 1)},
         skipped=[{"name": long, "error": long}] * 5000,
         data={"source": long, "notes": [long] * 5000},
@@ -224,7 +230,8 @@ def write_noise(kind, path):
 
 
 def test_names_that_no_encoding_knows_are_written(tmp_path):
-    record = bare(labels=("caf\udce9", "花", "\u202egnp.exe", "d", "e"))
+    labels = ("caf\udce9", "花", "\u202egnp.exe", "d", "e")
+    record = bare(labels=labels, sections=[Matrix(list(labels), np.eye(5, dtype=int).tolist())])
     page = write_report(record, tmp_path).read_text(encoding="utf-8")
     assert "花" in page
     assert "\u202e" not in page

@@ -8,7 +8,7 @@ verify(name)     are its files still what was built?
 
 from headstart.assets.contract import Asset, Source
 from headstart.assets.entries import catalogue
-from headstart.place import cache_folder
 from headstart.assets.store import get, present, verify
+from headstart.place import cache_folder
 
 __all__ = ["Asset", "Source", "cache_folder", "catalogue", "get", "present", "verify"]

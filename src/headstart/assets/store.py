@@ -17,8 +17,8 @@ from pathlib import Path
 from headstart.assets.clients import fetch
 from headstart.assets.contract import Asset, Progress
 from headstart.assets.entries import entry
-from headstart.place import cache_folder
 from headstart.errors import MachineError, NoSpace
+from headstart.place import cache_folder
 
 MANIFEST = "manifest.json"
 DESCRIPTION = "asset.json"

@@ -21,8 +21,18 @@ def trained_column(model: Model, role: str, given: str | None) -> str:
     return given or (record.recipe.get(f"{role}_column", role) if record else role)
 
 
+def joined(columns: list[str] | None) -> str | None:
+    """Return columns that were named one by one as recipes write them, with commas."""
+    return ",".join(columns) if columns else None
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Device = Annotated[str, typer.Option("--device", metavar="cpu|cuda|mps|auto", help="Where networks run.")]
 TextColumn = Annotated[str | None, typer.Option("--text-column", help="Where a table has the text.")]
-LabelColumn = Annotated[str | None, typer.Option("--label-column", help="Where a table has the label.")]
+TextPairColumn = Annotated[
+    str | None, typer.Option("--text-pair-column", help="Where a table has a second text beside the first.")
+]
+LabelColumns = Annotated[
+    list[str] | None, typer.Option("--label-column", help="Where a table has the label; several for several labels.")
+]
 ModelDir = Annotated[str, typer.Argument(metavar="MODEL_DIR", help="A folder that `headstart fit` wrote.")]

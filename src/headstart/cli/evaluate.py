@@ -7,14 +7,24 @@ from typing import Annotated
 import typer
 
 from headstart import console
-from headstart.cli.contract import Device, Json, LabelColumn, ModelDir, TextColumn, trained_column
+from headstart.cli.contract import (
+    Device,
+    Json,
+    LabelColumns,
+    ModelDir,
+    TextColumn,
+    TextPairColumn,
+    joined,
+    trained_column,
+)
 
 
 def command(
     model_dir: ModelDir,
     data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled data, in any format `fit` reads.")],
     text_column: TextColumn = None,
-    label_column: LabelColumn = None,
+    text_pair_column: TextPairColumn = None,
+    label_column: LabelColumns = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -24,7 +34,8 @@ def command(
     model = api.load(model_dir, device=device)
     columns = {
         "text_column": trained_column(model, "text", text_column),
-        "label_column": trained_column(model, "label", label_column),
+        "text_pair_column": trained_column(model, "text_pair", text_pair_column),
+        "label_column": trained_column(model, "label", joined(label_column)),
     }
     with console.listening() as listener:
         measured = api.evaluate(model, data, listener=listener, **columns)

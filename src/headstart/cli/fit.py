@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headstart import console
-from headstart.cli.contract import Device, Json, LabelColumn, TextColumn
+from headstart.cli.contract import Device, Json, LabelColumns, TextColumn, TextPairColumn, joined
 from headstart.errors import MissingExtra, ModelError
 
 if TYPE_CHECKING:
@@ -29,9 +29,11 @@ def command(
     epochs: Annotated[int | None, typer.Option(help="Most epochs for thawed blocks.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of the head while blocks are thawed.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
+    folds: Annotated[int | None, typer.Option(metavar="K", help="Judge by K folds instead of one split.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides splits, order and dropout.")] = None,
     text_column: TextColumn = None,
-    label_column: LabelColumn = None,
+    text_pair_column: TextPairColumn = None,
+    label_column: LabelColumns = None,
     group_column: Annotated[str | None, typer.Option(help="What is never split, such as a speaker.")] = None,
     output_dir: Annotated[str | None, typer.Option(metavar="DIR", help="Where the model is written.")] = None,
     engine: Annotated[str | None, typer.Option(help="What runs the frozen part: torch, openvino.")] = None,
@@ -51,9 +53,11 @@ def command(
         "epochs": epochs,
         "learning_rate": learning_rate,
         "batch_size": batch_size,
+        "folds": folds,
         "seed": seed,
         "text_column": text_column,
-        "label_column": label_column,
+        "text_pair_column": text_pair_column,
+        "label_column": joined(label_column),
         "group_column": group_column,
         "engine": engine,
         "device": None if device == "auto" else device,

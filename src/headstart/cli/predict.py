@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headstart import console
-from headstart.cli.contract import Device, Json, ModelDir, TextColumn, trained_column
+from headstart.cli.contract import Device, Json, ModelDir, TextColumn, TextPairColumn, trained_column
 from headstart.errors import DataError, UsageError
-from headstart.types import Example, Label, Skipped
+from headstart.types import Example, Prediction, Skipped
 
 if TYPE_CHECKING:
     from headstart.model import Model
@@ -23,7 +23,11 @@ def command(
     ] = None,
     text: Annotated[list[str] | None, typer.Option(help="A text; may be given several times.")] = None,
     top: Annotated[int, typer.Option(min=1, metavar="K", help="Classes to print an input.")] = 1,
+    text_pair: Annotated[
+        list[str] | None, typer.Option(help="A second text for each --text, where the model reads pairs.")
+    ] = None,
     text_column: TextColumn = None,
+    text_pair_column: TextPairColumn = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -35,7 +39,11 @@ def command(
     model = api.load(model_dir, device=device)
     if text and model.kind != "text":
         raise UsageError(f"--text was given to a model of {model.kind} inputs", "give files or folders")
-    found = [*_given(text or []), *_opened(inputs or [], model, text_column)]
+    columns = {
+        "text_column": trained_column(model, "text", text_column),
+        "text_pair_column": trained_column(model, "text_pair", text_pair_column),
+    }
+    found = [*_given(text or [], text_pair or []), *_opened(inputs or [], model, columns)]
     bad = 0
     with console.listening() as listener:
         for one, answer in model.predict_examples(found, listener=listener):
@@ -48,33 +56,35 @@ def command(
         raise typer.Exit(1)
 
 
-def _given(texts: list[str]) -> list[Example]:
-    return [Example(text, {"text": text}) for text in texts]
+def _given(texts: list[str], pairs: list[str]) -> list[Example]:
+    if not pairs:
+        return [Example(text, {"text": text}) for text in texts]
+    if len(pairs) != len(texts):
+        raise UsageError(f"there are {len(texts)} --text and {len(pairs)} --text-pair", "give one for each --text")
+    return [Example(text, {"text": text, "text_pair": pair}) for text, pair in zip(texts, pairs, strict=True)]
 
 
-def _opened(paths: list[str], model: Model, text_column: str | None) -> list[Example | Skipped]:
+def _opened(paths: list[str], model: Model, columns: dict[str, str]) -> list[Example | Skipped]:
     """Read each path by itself, so that a bad one costs no other its answer."""
     from headstart.data.inputs import open_inputs
 
-    column = trained_column(model, "text", text_column)
     found: list[Example | Skipped] = []
     for path in paths:
         try:
-            found += open_inputs([path], model.kind, text_column=column)
+            found += open_inputs([path], model.kind, **columns)
         except DataError as error:
             found.append(Skipped(path, error.message))
     return found
 
 
-def _as_json(name: str, answer: Label | Skipped) -> dict[str, Any]:
+def _as_json(name: str, answer: Prediction | Skipped) -> dict[str, Any]:
     if isinstance(answer, Skipped):
         return {"input": name, "error": answer.error}
-    return {"input": name, "label": answer.label, "score": answer.score, "scores": dict(answer.scores)}
+    return {"input": name, **answer.to_json()}
 
 
-def _print(name: str, answer: Label | Skipped, top: int) -> None:
+def _print(name: str, answer: Prediction | Skipped, top: int) -> None:
     if isinstance(answer, Skipped):
         console.note(f"skipped {name}: {answer.error}")
         return
-    best = list(answer.scores.items())[:top] if top > 1 else [(answer.label, answer.score)]
-    console.say(f"{name}\t" + ", ".join(f"{label} {score:.3f}" for label, score in best))
+    console.say(f"{name}\t{answer.shown(top)}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from headstart.data.media import kind_of_file
 from headstart.data.table import is_table, table_suffixes
+from headstart.data.targets import TargetForm
 from headstart.data.walk import entries, folders, is_folder, walk
 from headstart.errors import DataError
 from headstart.types import Example, Kind, Skipped
@@ -25,8 +25,6 @@ CONVERTIBLE = {
     ".json": "write it as JSON lines, one object a line: jq -c '.[]' FILE.json > FILE.jsonl",
 }
 WANTED = "give a folder with one folder a class, or a table ({tables}) with the columns `text` and `label`"
-# Below this many classes nobody mistakes a column of free text for labels.
-FEW_CLASSES = 20
 
 
 def require_existing(path: Path) -> Path:
@@ -67,40 +65,27 @@ def _name_tables(path: Path) -> str:
     return "give one table, or call the tables train, validation and test"
 
 
-def require_classes(path: Path, examples: Sequence[Example], skipped: Sequence[Skipped]) -> None:
-    """Raise DataError where there are no examples, or only one class."""
+def require_targets(path: Path, raw: Sequence[Example], unusable: Sequence[Skipped]) -> None:
+    """Raise DataError where most examples have no target that the task can read: it is another task, or column."""
+    if len(unusable) <= len(raw) / 2:
+        return
+    reasons = "; ".join(f"`{item.name}` {item.error}" for item in unusable[:3])
+    raise DataError(
+        f"{len(unusable)} of {len(raw)} examples of `{path}` have no target that can be used: {reasons}",
+        "name another column with --label-column, or the task with --task",
+    )
+
+
+def require_classes(path: Path, examples: Sequence[Example], skipped: Sequence[Skipped], form: TargetForm) -> None:
+    """Raise DataError where there are no examples, or too few classes to learn."""
     reasons = "; ".join(f"`{item.name}` {item.error}" for item in skipped[:3])
     left_out = f" ({len(skipped)} were left out: {reasons})" if skipped else ""
     if not examples:
         raise DataError(f"`{path}` has no usable example{left_out}", "repair or replace them")
-    labels = {example.target for example in examples}
-    if len(labels) == 1:
-        raise DataError(
-            f"`{path}` has one class, `{next(iter(labels))}`{left_out}",
-            "classification needs at least two classes",
-        )
-
-
-def clean_label(label: str) -> str:
-    """Return a label without spaces around it, in composed Unicode: macOS writes `é` as two characters."""
-    return unicodedata.normalize("NFC", label.strip())
-
-
-def label_notes(examples: Sequence[Example]) -> list[str]:
-    """Say where classes look like one class written twice, or like no classes at all."""
-    labels = sorted({example.target for example in examples})
-    alike = defaultdict(list)
-    for label in labels:
-        alike["".join(label.casefold().split())].append(label)
-    notes = [
-        f"The classes {' and '.join(f'`{label}`' for label in same)} differ only in case or spaces: "
-        "if they are one class, write them alike."
-        for same in alike.values()
-        if len(same) > 1
-    ]
-    if len(labels) > max(FEW_CLASSES, len(examples) / 2):
-        notes.append(f"There are {len(labels)} classes for {len(examples)} examples: is it the right label column?")
-    return notes
+    labels = {name for example in examples for name in form.classes(example.target)}
+    if len(labels) < form.least_classes:
+        has = f"one class, `{next(iter(labels))}`" if labels else "no class"
+        raise DataError(f"`{path}` has {has}{left_out}", "at least two classes are needed")
 
 
 def duplicate_notes(examples: Sequence[Example], hashes: Sequence[str]) -> list[str]:

@@ -12,16 +12,16 @@ from pathlib import Path
 import xxhash
 
 from headstart.data.checks import (
-    clean_label,
     duplicate_notes,
-    label_notes,
     require_classes,
     require_existing,
+    require_targets,
     unrecognised,
 )
 from headstart.data.formats.contract import Columns, Format, Note
 from headstart.data.inputs import open_inputs
-from headstart.data.split import assign_splits
+from headstart.data.split import assign_folds, assign_splits
+from headstart.data.targets import ClassNames, TargetForm
 from headstart.errors import DataError, HeadstartError, UnreadableFile
 from headstart.registry import plugins
 from headstart.types import KINDS, SPLITS, Example, Kind, Skipped, Split
@@ -38,12 +38,13 @@ class Dataset:
     Attributes:
         examples: all of them, each with a split.
         kind: what the inputs are.
-        labels: the classes, sorted.
+        labels: the classes, sorted; none where targets are quantities.
         skipped: the inputs that were left out, and why.
         notes: sentences that the user must see.
         source: where the data lie.
         own_splits: the user made the splits.
         hashes: the content hash of examples by name, as far as it is known already.
+        form: how the targets were read.
     """
 
     examples: tuple[Example, ...]
@@ -54,6 +55,7 @@ class Dataset:
     source: Path
     own_splits: bool = False
     hashes: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    form: TargetForm = field(default_factory=ClassNames, repr=False, compare=False)
 
     def split(self, name: Split) -> tuple[Example, ...]:
         """Return the examples of one split, in order."""
@@ -63,16 +65,49 @@ class Dataset:
         """Return the dataset without the examples called `names`; splits stay as they are.
 
         Raises:
-            DataError: fewer than two classes are left.
+            DataError: too few classes are left.
         """
         gone = set(names)
         kept = tuple(example for example in self.examples if example.name not in gone)
-        require_classes(self.source, kept, self.skipped)
-        return replace(self, examples=kept, labels=_labels(kept))
+        require_classes(self.source, kept, self.skipped, self.form)
+        return replace(self, examples=kept, labels=_labels(kept, self.form))
+
+    def not_judging(self, learnt: Collection[str]) -> Dataset:
+        """Return the dataset without tests on contents that a backbone has learnt from.
+
+        Examples that headstart had set aside are trained on instead; of the user's own splits they are left out.
+        """
+        known = {e.name for e in self.examples if e.split != "train" and self.hashes.get(e.name) in learnt}
+        if not known:
+            return self
+        note = f"{len(known)} examples were not used for scores: the backbone had learnt from them before."
+        dataset = replace(self, notes=(*self.notes, note))
+        if self.own_splits:
+            return dataset.without(known)
+        moved = (replace(e, split="train") if e.name in known else e for e in self.examples)
+        return replace(dataset, examples=tuple(moved))
+
+    def joined(self) -> Dataset:
+        """Return the dataset with validation, and a test split that the user did not make, joined to train."""
+        return replace(
+            self,
+            examples=tuple(
+                e if e.split == "test" and self.own_splits else replace(e, split="train") for e in self.examples
+            ),
+        )
+
+    def folds(self, count: int, *, seed: int = 0) -> dict[str, int]:
+        """Return the fold of every example outside the test split, by name; see `assign_folds`."""
+        examples = [example for example in self.examples if example.split != "test"]
+        hashes = [self.hashes[example.name] for example in examples]
+        folds = assign_folds(examples, hashes, folds=count, seed=seed, form=self.form)
+        return {example.name: fold for example, fold in zip(examples, folds, strict=True)}
 
     def counts(self) -> dict[Split, dict[str, int]]:
-        """Return how many examples each class has in each split."""
-        found = Counter((example.split, example.target) for example in self.examples)
+        """Return how many examples of each split have each class."""
+        found = Counter(
+            (example.split, name) for example in self.examples for name in self.form.classes(example.target)
+        )
         return {split: {label: found[split, label] for label in self.labels} for split in SPLITS}
 
     @cached_property
@@ -90,7 +125,9 @@ def open_dataset(
     path: Path | str,
     *,
     kind: Kind | None = None,
+    forms: Sequence[TargetForm] = (ClassNames(),),
     text_column: str = "text",
+    text_pair_column: str = "text_pair",
     label_column: str = "label",
     group_column: str = "group",
     split_column: str = "split",
@@ -101,30 +138,35 @@ def open_dataset(
     Args:
         path: a folder or a table.
         kind: what the inputs are, where the data leave it open.
-        text_column, label_column, group_column, split_column: what the columns of tables are called.
+        forms: ways to read the targets; the one that fits best is taken.
+        text_column, text_pair_column, label_column, group_column, split_column: what the columns of tables are
+            called; several columns of labels have commas between them.
         seed: decides the splits that the data do not have.
 
     Raises:
-        DataError: the path, the layout, a table or the classes cannot be used.
+        DataError: the path, the layout, a table, the targets or the classes cannot be used.
     """
     source = require_existing(Path(path))
-    columns = Columns(text_column, label_column, group_column, split_column)
+    columns = Columns(text_column, label_column, group_column, split_column, text_pair_column)
     reading = _read(source, columns, kind)
     skipped = list(reading.skipped)
-    examples, hashes = _hashed(reading.examples, skipped)
-    require_classes(source, examples, skipped)
+    form = max(forms, key=lambda form: form.claims(reading.examples))
+    examples, hashes = _hashed(_with_targets(source, reading.examples, form, skipped), skipped)
+    require_classes(source, examples, skipped, form)
     own_splits = any(example.split for example in examples)
-    examples, split_notes = assign_splits(examples, hashes, seed=seed)
-    notes = (*reading.notes, *label_notes(examples), *duplicate_notes(examples, hashes), *split_notes)
+    examples, split_notes = assign_splits(examples, hashes, seed=seed, form=form)
+    target_notes = form.notes(reading.examples, examples)
+    notes = (*reading.notes, *target_notes, *duplicate_notes(examples, hashes), *split_notes)
     return Dataset(
         examples=tuple(examples),
         kind=reading.kind,
-        labels=_labels(examples),
+        labels=_labels(examples, form),
         skipped=tuple(skipped),
         notes=notes,
         source=source,
         own_splits=own_splits,
         hashes={example.name: content for example, content in zip(examples, hashes, strict=True)},
+        form=form,
     )
 
 
@@ -179,17 +221,32 @@ def _read(path: Path, columns: Columns, kind: Kind | None) -> _Reading:
         names = " and ".join(f"`{format.name}`" for format in recognising)
         raise DataError(f"`{path}` can be read as {names}, equally well", "say which with --task")
     best = readings[sizes.index(max(sizes))]
-    require_classes(path, best.examples, best.skipped)
+    if not best.examples:
+        require_classes(path, (), best.skipped, ClassNames())
     return best
 
 
 def _collect(items: Iterable[Example | Skipped | Note]) -> _Reading:
     items = list(items)
     return _Reading(
-        tuple(replace(item, target=clean_label(item.target)) for item in items if isinstance(item, Example)),
+        tuple(item for item in items if isinstance(item, Example)),
         tuple(item for item in items if isinstance(item, Skipped)),
         tuple(item.sentence for item in items if isinstance(item, Note)),
     )
+
+
+def _with_targets(path: Path, raw: Sequence[Example], form: TargetForm, skipped: list[Skipped]) -> list[Example]:
+    """Read the target of every example; an example without one moves to `skipped`."""
+    read, unusable = [], []
+    for example in raw:
+        try:
+            read.append(replace(example, target=form.read(example)))
+        except ValueError as error:
+            unusable.append(Skipped(example.name, str(error)))
+    skipped += unusable
+    if len(raw) > len(unusable):
+        require_targets(path, raw, unusable)
+    return read
 
 
 def _hashed(examples: Sequence[Example], skipped: list[Skipped]) -> tuple[list[Example], list[str]]:
@@ -205,8 +262,8 @@ def _hashed(examples: Sequence[Example], skipped: list[Skipped]) -> tuple[list[E
     return kept, hashes
 
 
-def _labels(examples: Iterable[Example]) -> tuple[str, ...]:
-    return tuple(sorted({example.target for example in examples}))
+def _labels(examples: Iterable[Example], form: TargetForm) -> tuple[str, ...]:
+    return tuple(sorted({name for example in examples for name in form.classes(example.target)}))
 
 
 def _update_from_file(digest: xxhash.xxh3_128, path: Path) -> int:

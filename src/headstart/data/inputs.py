@@ -17,7 +17,9 @@ from headstart.types import Example, Kind, Skipped
 MAX_TEXT_BYTES = 16 * 1024 * 1024
 
 
-def open_inputs(inputs: Sequence[str | Path], kind: Kind, *, text_column: str = "text") -> list[Example | Skipped]:
+def open_inputs(
+    inputs: Sequence[str | Path], kind: Kind, *, text_column: str = "text", text_pair_column: str = "text_pair"
+) -> list[Example | Skipped]:
     """Read what is to be predicted, in the order given.
 
     Folders are searched, their files sorted. For texts a table is a table of texts and any other file is one
@@ -27,7 +29,7 @@ def open_inputs(inputs: Sequence[str | Path], kind: Kind, *, text_column: str = 
     Args:
         inputs: files and folders.
         kind: what the model reads.
-        text_column: what the column of texts is called.
+        text_column, text_pair_column: what the columns of texts are called.
 
     Returns:
         examples without target, and in the place of a text that cannot be read the reason.
@@ -35,12 +37,13 @@ def open_inputs(inputs: Sequence[str | Path], kind: Kind, *, text_column: str = 
     Raises:
         DataError: a path does not exist, or a folder holds nothing of this kind.
     """
+    columns = Columns(text=text_column, label=None, text_pair=text_pair_column)
     found: list[Example | Skipped] = []
     for given in inputs:
         path = require_existing(Path(given))
         files = _files_inside(path, kind) if is_folder(path) else [path]
         for file in files:
-            found += _text_inputs(file, text_column) if kind == "text" else _media_inputs(file, kind)
+            found += _text_inputs(file, columns) if kind == "text" else _media_inputs(file, kind)
     return found
 
 
@@ -54,10 +57,10 @@ def _files_inside(folder: Path, kind: Kind) -> list[Path]:
     return files
 
 
-def _text_inputs(path: Path, text_column: str) -> list[Example | Skipped]:
+def _text_inputs(path: Path, columns: Columns) -> list[Example | Skipped]:
     name = printable(str(path))
     if is_table(path):
-        rows = examples(open_table(path), Columns(text=text_column, label=None), kind="text")
+        rows = examples(open_table(path), columns, kind="text")
         return [replace(row, name=f"{name} {row.name}") for row in rows if not isinstance(row, Note)]
     try:
         text = _text(path)

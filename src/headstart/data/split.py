@@ -9,11 +9,12 @@ examples with exactly the same content, form a unit that stays together.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import xxhash
 
+from headstart.data.targets import ClassNames, TargetForm
 from headstart.errors import DataError
 from headstart.types import SPLITS, Example, Split
 
@@ -47,7 +48,7 @@ class Unit:
     Attributes:
         rank: its place in the seeded order.
         members: their indices.
-        counts: how many of them each class has.
+        counts: how many of them each stratum has.
     """
 
     rank: str
@@ -56,7 +57,7 @@ class Unit:
 
 
 def assign_splits(
-    examples: Sequence[Example], hashes: Sequence[str], *, seed: int = 0
+    examples: Sequence[Example], hashes: Sequence[str], *, seed: int = 0, form: TargetForm | None = None
 ) -> tuple[list[Example], list[str]]:
     """Give every example a split.
 
@@ -64,6 +65,7 @@ def assign_splits(
         examples: in any order; those with a split keep it.
         hashes: the content hash of each.
         seed: another seed gives another division; the user's own splits do not depend on it.
+        form: which targets are alike; classes by their names where it is not given.
 
     Returns:
         the examples in the same order, and notes on what was not possible.
@@ -71,18 +73,20 @@ def assign_splits(
     Raises:
         DataError: the user's splits leave nothing to train on.
     """
+    form = form or ClassNames()
+    strata = form.strata([example.target for example in examples])
     given = {example.split for example in examples} - {None}
     if not given or given == {"train"}:
         splits: list[Split] = ["train"] * len(examples)
-        _cut(splits, examples, hashes, ("test", "validation"), seed)
-        return _with(examples, splits), _absences(splits, examples)
+        _cut(splits, examples, hashes, strata, ("test", "validation"), seed)
+        return _with(examples, splits), _absences(splits, examples, form)
     if "train" not in given:
         raise DataError("the data have no training examples", "call one folder, file or value of the split `train`")
     splits = [example.split or "train" for example in examples]
-    notes = _own_split_notes(examples, hashes, splits)
+    notes = _own_split_notes(examples, hashes, splits, form)
     if "validation" not in given:
-        _cut(splits, examples, hashes, ("validation",), seed)
-    return _with(examples, splits), notes + _absences(splits, examples)
+        _cut(splits, examples, hashes, strata, ("validation",), seed)
+    return _with(examples, splits), notes + _absences(splits, examples, form)
 
 
 def _with(examples: Sequence[Example], splits: Sequence[Split]) -> list[Example]:
@@ -93,13 +97,14 @@ def _cut(
     splits: list[Split],
     examples: Sequence[Example],
     hashes: Sequence[str],
+    strata: Sequence[str],
     wanted: Sequence[Split],
     seed: int,
 ) -> None:
     """Move units from train to the `wanted` splits, in place."""
     indices = [index for index, split in enumerate(splits) if split == "train"]
-    units = sorted(_units(indices, examples, hashes, seed), key=lambda unit: unit.rank)
-    left = Counter(examples[index].target for index in indices)
+    units = units_of(indices, examples, hashes, strata, seed=seed)
+    left = Counter(strata[index] for index in indices)
     sizes = dict(left)
     for split in wanted:
         quota = _quota(sizes, split)
@@ -110,6 +115,33 @@ def _cut(
                 splits[index] = split
         ranks = {unit.rank for unit in chosen}
         units = [unit for unit in units if unit.rank not in ranks]
+
+
+def assign_folds(
+    examples: Sequence[Example], hashes: Sequence[str], *, folds: int, seed: int = 0, form: TargetForm | None = None
+) -> list[int]:
+    """Return the fold of every example, 0 to `folds` - 1: strata evenly spread, groups and duplicates together.
+
+    Raises:
+        DataError: there are fewer groups than folds.
+    """
+    strata = (form or ClassNames()).strata([example.target for example in examples])
+    units = units_of(range(len(examples)), examples, hashes, strata, seed=seed)
+    if len(units) < folds:
+        raise DataError(
+            f"{len(units)} examples or groups cannot be divided into {folds} folds", "ask for fewer with --folds"
+        )
+    # Large groups first: small ones then even out what they have done.
+    order = sorted(units, key=lambda unit: -len(unit.members))
+    held = [Counter[str]() for _ in range(folds)]
+    found = [0] * len(examples)
+    for unit in order:
+        alike = [sum(min(n, 1) * held[fold][name] for name, n in unit.counts.items()) for fold in range(folds)]
+        fold = min(range(folds), key=lambda fold: (alike[fold], held[fold].total(), fold))
+        held[fold] += unit.counts
+        for index in unit.members:
+            found[index] = fold
+    return found
 
 
 def _quota(sizes: dict[str, int], split: Split) -> Counter[str]:
@@ -138,8 +170,10 @@ def _leaves_some(unit: Unit, remaining: Counter[str]) -> bool:
     return all(remaining[label] > n for label, n in unit.counts.items())
 
 
-def _units(indices: Collection[int], examples: Sequence[Example], hashes: Sequence[str], seed: int) -> Iterable[Unit]:
-    """Join the examples that share a group or their content, however long the chain."""
+def units_of(
+    indices: Collection[int], examples: Sequence[Example], hashes: Sequence[str], strata: Sequence[str], *, seed: int
+) -> list[Unit]:
+    """Join the examples that share a group or their content, however long the chain; in the seeded order."""
     parent: dict[str, str] = {}
 
     def find(key: str) -> str:
@@ -154,18 +188,22 @@ def _units(indices: Collection[int], examples: Sequence[Example], hashes: Sequen
     members = defaultdict(list)
     for index in indices:
         members[find(f"content {hashes[index]}")].append(index)
+    units = []
     for joined in members.values():
         # By content, not by name: renaming files or adding rows above moves no example.
         key = min(_group_key(examples[index], hashes[index]) for index in joined)
         rank = xxhash.xxh3_128_hexdigest(f"{seed} {key}".encode())
-        yield Unit(rank, tuple(joined), Counter(examples[index].target for index in joined))
+        units.append(Unit(rank, tuple(joined), Counter(strata[index] for index in joined)))
+    return sorted(units, key=lambda unit: unit.rank)
 
 
 def _group_key(example: Example, content: str) -> str:
     return f"group {example.group}" if example.group is not None else f"content {content}"
 
 
-def _own_split_notes(examples: Sequence[Example], hashes: Sequence[str], splits: Sequence[Split]) -> list[str]:
+def _own_split_notes(
+    examples: Sequence[Example], hashes: Sequence[str], splits: Sequence[Split], form: TargetForm
+) -> list[str]:
     """Say what is wrong with the splits that the user made; they are kept as they are."""
     notes = []
     unsplit = sum(example.split is None for example in examples)
@@ -184,15 +222,18 @@ def _own_split_notes(examples: Sequence[Example], hashes: Sequence[str], splits:
     torn = sum(len(found) > 1 for found in groups.values())
     if torn:
         notes.append(f"{_n(torn, 'group')} {_are(torn)} in more than one of the splits that the data came with.")
-    unseen = _classes(examples, splits, SPLITS) - _classes(examples, splits, ("train",))
+    unseen = _classes(examples, splits, SPLITS, form) - _classes(examples, splits, ("train",), form)
     if unseen:
         names = ", ".join(f"`{name}`" for name in sorted(unseen)[:5])
         notes.append(f"{_n(len(unseen), 'class', 'classes')} {_have(len(unseen))} no training example: {names}.")
     return notes
 
 
-def _classes(examples: Sequence[Example], splits: Sequence[Split], within: Collection[str]) -> set[str]:
-    return {example.target for example, split in zip(examples, splits, strict=True) if split in within}
+def _classes(
+    examples: Sequence[Example], splits: Sequence[Split], within: Collection[str], form: TargetForm
+) -> set[str]:
+    chosen = [example for example, split in zip(examples, splits, strict=True) if split in within]
+    return {name for example in chosen for name in form.classes(example.target)}
 
 
 def _spread(hashes: Sequence[str], splits: Sequence[Split]) -> int:
@@ -203,11 +244,11 @@ def _spread(hashes: Sequence[str], splits: Sequence[Split]) -> int:
     return sum(split != "train" and len(where[content]) > 1 for content, split in zip(hashes, splits, strict=True))
 
 
-def _absences(splits: Sequence[Split], examples: Sequence[Example]) -> list[str]:
+def _absences(splits: Sequence[Split], examples: Sequence[Example], form: TargetForm) -> list[str]:
     """Say which splits are missing, or lack classes, and what follows from it."""
     notes = []
     if "validation" not in splits:
-        fewest = max(Counter(example.target for example in examples).values(), default=0)
+        fewest = max(Counter(form.strata([example.target for example in examples])).values(), default=0)
         reason = f"with {_n(fewest, 'example')} a class at most" if fewest < FEWEST_FOR_VALIDATION else "here"
         notes.append(
             f"No validation split is possible {reason}: defaults measured on other data are used, never the test split."
@@ -215,7 +256,7 @@ def _absences(splits: Sequence[Split], examples: Sequence[Example]) -> list[str]
     if "test" not in splits:
         notes.append("There is no test split, so no score is given: add held-out examples as a split `test`.")
     else:
-        untested = _classes(examples, splits, ("train",)) - _classes(examples, splits, ("test",))
+        untested = _classes(examples, splits, ("train",), form) - _classes(examples, splits, ("test",), form)
         if untested:
             notes.append(f"{_n(len(untested), 'class', 'classes')} {_have(len(untested))} no test example.")
     return notes

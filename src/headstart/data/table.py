@@ -6,9 +6,10 @@ import math
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from headstart.data.formats.contract import Columns, Format, Note
 from headstart.data.media import kind_of_file
@@ -18,6 +19,8 @@ from headstart.errors import DataError, TableError, nearest
 from headstart.registry import plugins
 from headstart.types import Example, Kind, Skipped, Split
 
+# What columns of words and of their tags are called where nobody says otherwise.
+WORDS, TAGS = "tokens", "tags"
 FILE_COLUMNS: Mapping[str, Kind | None] = {
     "file_name": None,
     "image": "image",
@@ -35,12 +38,17 @@ class Table:
         columns: the names of its columns, in order.
         rows: number of the row, counted from 1 without the header, and its cells.
         skipped: the rows that could not be read.
+        media: the columns that are known to hold files, and their kind; a cell that is a `Path` is a file that lay
+            inside the table.
+        notes: sentences that the user must see.
     """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[tuple[int, Mapping[str, object]], ...]
     skipped: tuple[Skipped, ...] = ()
+    media: Mapping[str, Kind] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class TableFormat(Format):
@@ -141,9 +149,9 @@ def examples(
         TableError: a needed column is missing, or a split has a name that nobody knows.
     """
     column, kind = _inputs(table, columns, kind)
-    if columns.label is not None:
-        _require(table, columns.label, "--label-column")
-    rows = _Rows(table, columns, column, kind, split, within)
+    rows = _Rows(table, columns, column, _pair(table, columns, kind), _labels(table, columns), kind, split, within)
+    for sentence in table.notes:
+        yield Note(sentence)
     for row in table.skipped:
         yield Skipped(rows.prefix + row.name, row.error)
     for number, cells in table.rows:
@@ -162,13 +170,15 @@ def unique(items: Iterable[Example | Skipped | Note]) -> Iterator[Example | Skip
         yield item
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Rows:
     """How the rows of one table become examples of one kind, read from one column."""
 
     table: Table
     columns: Columns
     column: str
+    pair: str | None
+    labels: tuple[str, ...]
     kind: Kind
     split: Split | None
     within: Path | None
@@ -179,20 +189,50 @@ class _Rows:
         return f"{relative_name(self.table.path, self.within)} " if self.within else ""
 
     def example(self, number: int, cells: Mapping[str, object]) -> Example | Skipped:
-        value = cell(cells, self.column)
         name = f"{self.prefix}row {number}"
-        if not value.strip():
-            return Skipped(name, f"has nothing in column `{self.column}`")
-        source: str | Path | None = value
-        if self.kind != "text":
-            name, source = self._file_name(value.strip()), _locate(self.table.path.parent, value.strip())
-        if source is None:
+        try:
+            inputs = self._texts(cells) if self.kind == "text" else self._file(cells)
+        except ValueError as error:
+            return Skipped(name, str(error))
+        if self.kind != "text" and not isinstance(cells.get(self.column), Path):
+            name = self._file_name(cell(cells, self.column).strip())
+        if not inputs:
             return Skipped(name, "does not exist")
-        label = cell(cells, self.columns.label).strip() if self.columns.label else None
-        if label == "":
-            return Skipped(name, "has no label")
         group = cell(cells, self.columns.group).strip() or None
-        return Example(name, {self.kind: source}, label, self.split or self._split(number, cells), group)
+        return Example(name, inputs, self._target(cells), self.split or self._split(number, cells), group)
+
+    def _texts(self, cells: Mapping[str, object]) -> dict[str, str | Path]:
+        """Return one text or two, or raise ValueError with a clause."""
+        value = cells.get(self.column)
+        words = isinstance(value, list) and self.words
+        inputs: dict[str, str | Path] = {"text": _joined(value) if words else self._filled(cells, self.column)}
+        return inputs | ({"text_pair": self._filled(cells, self.pair)} if self.pair else {})
+
+    def _file(self, cells: Mapping[str, object]) -> dict[str, str | Path]:
+        """Return the file that a row names, nothing where it does not exist."""
+        inside = cells.get(self.column)
+        path = (
+            inside
+            if isinstance(inside, Path)
+            else _locate(self.table.path.parent, self._filled(cells, self.column).strip())
+        )
+        return {self.kind: path} if path else {}
+
+    def _filled(self, cells: Mapping[str, object], column: str) -> str:
+        value = cell(cells, column)
+        if not value.strip():
+            raise ValueError(f"has nothing in column `{column}`")
+        return value
+
+    def _target(self, cells: Mapping[str, object]) -> Any:
+        if len(self.labels) == 1:
+            return cells.get(self.labels[0])
+        return {column: cells.get(column) for column in self.labels} or None
+
+    @cached_property
+    def words(self) -> bool:
+        """Whether every cell of the column is a list of words."""
+        return all(isinstance(row.get(self.column), list) for _, row in self.table.rows)
 
     def _file_name(self, value: str) -> str:
         folder = self.table.path.parent.relative_to(self.within) if self.within else Path()
@@ -211,19 +251,53 @@ class _Rows:
 
 def _inputs(table: Table, columns: Columns, kind: Kind | None) -> tuple[str, Kind]:
     """Return the column that holds the inputs, and their kind."""
-    if kind in (None, "text") and columns.text in table.columns:
-        return columns.text, "text"
-    files = [name for name in FILE_COLUMNS if name in table.columns]
+    texts = [name for name in (columns.text, WORDS) if name in table.columns]
+    if kind in (None, "text") and texts:
+        return texts[0], "text"
+    files = [*table.media, *(name for name in FILE_COLUMNS if name in table.columns and name not in table.media)]
     if kind == "text" or (kind is None and not files):
         _require(table, columns.text, "--text-column")
     for name in files:
-        found = FILE_COLUMNS[name] or _kind_of_files(table, name) or kind
+        found = table.media.get(name) or FILE_COLUMNS[name] or _kind_of_files(table, name) or kind
         if found and kind in (None, found):
             return name, found
     raise TableError(
         f"`{table.path}` names no {kind or 'media'} files: its columns are {_list(table.columns)}",
         "put paths with their endings, such as `cat/1.jpg`, into a column `file_name`, relative to the table",
     )
+
+
+def _pair(table: Table, columns: Columns, kind: Kind) -> str | None:
+    """Return the column of second texts, None where there is none and none was asked for."""
+    if kind != "text":
+        return None
+    if columns.text_pair != Columns().text_pair:
+        _require(table, columns.text_pair, "--text-pair-column")
+    return columns.text_pair if columns.text_pair in table.columns else None
+
+
+def _labels(table: Table, columns: Columns) -> tuple[str, ...]:
+    """Return the columns of the target."""
+    if columns.label is None:
+        return ()
+    if columns.label in table.columns:
+        return (columns.label,)
+    if columns.label == Columns().label and TAGS in table.columns:
+        return (TAGS,)
+    names = tuple(name.strip() for name in columns.label.split(","))
+    for name in names:
+        _require(table, name, "--label-column")
+    return names
+
+
+def _joined(words: Any) -> str:
+    """Return words as one text with a space between them, or raise ValueError with a clause."""
+    for word in words:
+        if not isinstance(word, str) or len(word.split()) != 1:
+            raise ValueError(f"has the word `{word}`, which is not one")
+    if not words:
+        raise ValueError("has no words")
+    return " ".join(str(word) for word in words)
 
 
 def _kind_of_files(table: Table, column: str) -> Kind | None:
@@ -262,6 +336,18 @@ def cell(cells: Mapping[str, object], column: str) -> str:
     if isinstance(value, float) and math.isnan(value):
         return ""
     return str(value) if isinstance(value, str | int | float) else ""
+
+
+def refuse_repeated(path: Path, header: tuple[str, ...]) -> None:
+    """Raise where two columns have one name."""
+    repeated = [name for name, count in Counter(header).items() if name and count > 1]
+    if repeated:
+        raise TableError(f"`{path}` has the column `{repeated[0]}` twice", "rename or remove one of them")
+
+
+def sample_rows() -> list[dict[str, str]]:
+    """Return the twelve rows that formats of tables write as their sample."""
+    return [{"text": f"example number {number}", "label": "odd" if number % 2 else "even"} for number in range(12)]
 
 
 def single_table(paths: list[Path], role: str) -> Path | None:

@@ -209,9 +209,11 @@ class _Fill:
     def _forecast(self, rows: list[Row], seconds: float, total: int) -> bool:
         """Say what the pass will cost, from its first batch, and whether the result fits on the disk."""
         size = sum(array.nbytes for row in rows for array in row.values()) * total // len(rows)
+        within = self.entry.make_room(size, self.listener)
         free = shutil.disk_usage(self.entry.folder).free
-        fits = size <= _FREE_SHARE * free
-        reason = "" if fits else "the disk cannot hold the features, so the frozen part runs in every epoch"
+        fits = within and size <= _FREE_SHARE * free
+        obstacle = "the disk cannot hold the features" if within else "the features exceed the quota of the cache"
+        reason = "" if fits else f"{obstacle}, so the frozen part runs in every epoch"
         self.listener(Forecast(total, seconds / len(rows) * total, size, free, cached=fits, reason=reason))
         return fits
 

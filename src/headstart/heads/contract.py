@@ -20,6 +20,9 @@ from headstart.types import Spec
 class Head(nn.Module):
     """Normalise (a raw residual stream only), pool to [N, D], drop out, and map linearly to [N, K].
 
+    Attributes:
+        reads: the kind of features. per_step: it gives each step an output of its own, [N, T, K].
+
     Args:
         outputs: what the backbone gives, by name: the features and perhaps their mask.
         classes: K.
@@ -28,6 +31,7 @@ class Head(nn.Module):
 
     name: ClassVar[str]
     reads: ClassVar[str]
+    per_step: ClassVar[bool] = False
 
     def __init__(self, outputs: Mapping[str, Spec], classes: int, *, dropout: float = 0.1) -> None:
         super().__init__()

@@ -5,11 +5,14 @@ from __future__ import annotations
 from headstart import assets
 from headstart.backbones.contract import Backbone
 from headstart.data.dataset import Dataset
+from headstart.data.targets import TargetForm
 from headstart.device import resolve_device
 from headstart.engines.contract import Engine
 from headstart.errors import MissingExtra, UsageError
-from headstart.registry import plugin
+from headstart.heads.contract import features_of
+from headstart.registry import plugin, plugins
 from headstart.tasks.contract import Task, find_task
+from headstart.training.continuing import Earlier
 from headstart.training.recipe import Recipe
 from headstart.types import Kind
 
@@ -18,19 +21,21 @@ BACKBONES: dict[Kind, str] = {"text": "minilm-l6", "image": "efficientnet-lite0"
 _EXTRAS = {"openvino": "openvino"}
 
 
-def task_kind(recipe: Recipe) -> Kind | None:
-    """Return the kind of data that the recipe's task reads, or None where the data decide.
+def wanted_tasks(recipe: Recipe) -> tuple[Kind | None, list[TargetForm]]:
+    """Return the kind of data and the forms of targets that the recipe's task reads; `auto` leaves both to the data.
 
     Raises:
         UsageError: there is no such task.
     """
-    return None if recipe.task == "auto" else find_task(recipe.task)[1]
+    if recipe.task == "auto":
+        return None, [task.form for task in plugins("tasks").values()]
+    task, kind = find_task(recipe.task)
+    return kind, [task.form]
 
 
-def choose_task(dataset: Dataset, recipe: Recipe) -> Task:
-    """Return the task that the recipe names, or the classification of what the data hold."""
-    name = f"{dataset.kind}-classification" if recipe.task == "auto" else recipe.task
-    return find_task(name)[0].of(dataset)
+def task_class(dataset: Dataset) -> type[Task]:
+    """Return the task whose form read the targets of the data."""
+    return next(task for task in plugins("tasks").values() if task.form is dataset.form)
 
 
 def choose_backbone(kind: Kind, name: str) -> str:
@@ -42,16 +47,31 @@ def choose_backbone(kind: Kind, name: str) -> str:
     return BACKBONES[kind]
 
 
-def choose_cut(backbone: Backbone, recipe: Recipe) -> tuple[int, int, str]:
-    """Return `keep`, `freeze` and the head's name.
+def choose_cut(
+    backbone: Backbone, recipe: Recipe, task: type[Task], *, earlier: Earlier | None = None
+) -> tuple[int, int, str]:
+    """Return `keep`, `freeze` and the head's name: by default that which an adapted model had for the same task.
 
     Raises:
-        ModelError: the backbone has not so many blocks.
+        ModelError: the backbone has not so many blocks. UsageError: the task needs another head.
     """
     best_keep, best_freeze = backbone.family.default_depths(len(backbone.blocks))
     kept = backbone.depth(best_keep if recipe.keep == "auto" else recipe.keep, "keep")
     keep, freeze = backbone.depths(kept, min(best_freeze, kept) if recipe.freeze == "auto" else recipe.freeze)
-    return keep, freeze, backbone.family.head if recipe.head == "auto" else recipe.head
+    usual = task.head or backbone.family.head
+    if (
+        earlier
+        and isinstance(earlier.task, task)
+        and plugin("heads", earlier.head.name).reads == _reads(backbone, keep)
+    ):
+        usual = earlier.head.name
+    head = usual if recipe.head == "auto" else recipe.head
+    if plugin("heads", head).per_step != plugin("heads", usual).per_step:
+        raise UsageError(
+            f"the head `{head}` does not fit the task `{task.name_for(backbone.kind)}`",
+            f"leave --head away, or choose `{usual}`",
+        )
+    return keep, freeze, head
 
 
 def choose_engine(recipe: Recipe) -> Engine:
@@ -64,8 +84,15 @@ def choose_engine(recipe: Recipe) -> Engine:
     return engine
 
 
-def known_facts(backbone: Backbone) -> dict[str, str]:
-    """Return what the catalogue knows of where the weights come from."""
+def _reads(backbone: Backbone, keep: int) -> str:
+    return features_of(backbone.outputs_at(keep))[1].kind
+
+
+def known_facts(backbone: Backbone, earlier: Earlier | None = None) -> dict[str, str]:
+    """Return where the weights come from: as an adapted model has kept it, else as the catalogue knows it."""
+    if earlier:
+        kept = {name: str(earlier.facts.get(name, "unknown")) for name in ("licence", "origin")}
+        return {**kept, "continued": str(earlier.facts.get("backbone", "unknown"))}
     asset = assets.catalogue().get(backbone.name)
     if asset is None:
         return {"licence": "unknown", "origin": backbone.name}

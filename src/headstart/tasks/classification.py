@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from headstart.data.dataset import Dataset
+from headstart.data.targets import ClassNames
 from headstart.errors import DataError, ModelError
 from headstart.intervals import bootstrap, wilson
+from headstart.record import Judged, Matrix, Section, Table
 from headstart.tasks.contract import Task
 from headstart.types import Example, Kind, Label
 
@@ -23,6 +25,7 @@ class Classification(Task):
     name = "classification"
     kinds = ("text", "image", "audio", "video")
     metric = "accuracy"
+    form = ClassNames()
 
     def __init__(self, kind: Kind, labels: Sequence[str], weights: Sequence[float] | None = None) -> None:
         self.kind = kind
@@ -50,6 +53,10 @@ class Classification(Task):
         return cls(dataset.kind, dataset.labels, [total / (len(counts) * max(n, 1)) for n in counts.values()])
 
     @classmethod
+    def sample(cls) -> list[Any]:
+        return ["cat", "dog"] * 4
+
+    @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Classification:
         kind, labels = config["kind"], config["labels"]
         if kind not in cls.kinds or not all(isinstance(label, str) for label in labels):
@@ -71,25 +78,10 @@ class Classification(Task):
     def solve(
         self, vectors: np.ndarray, targets: np.ndarray, *, strength: float, balance: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Solve logistic regression on standardised vectors; classes without an example get a bias of -20."""
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
+        return logistic(vectors, targets, self.outputs, strength=strength, balance=balance)
 
-        mean, scale = vectors.mean(0), vectors.std(0) + 1e-6
-        solver = LogisticRegression(C=strength, class_weight="balanced" if balance else None, max_iter=300)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The number of unique classes")  # one example a class is no regression
-            warnings.simplefilter("ignore", ConvergenceWarning)  # 300 steps decide; the score tells
-            solver.fit((vectors - mean) / scale, targets)
-        coefficients, intercept = solver.coef_, solver.intercept_
-        if len(solver.classes_) == 2:  # one row separates the two; a softmax wants a row for each
-            coefficients = np.concatenate([-coefficients, coefficients]) / 2
-            intercept = np.concatenate([-intercept, intercept]) / 2
-        weight = np.zeros((self.outputs, vectors.shape[1]), np.float32)
-        bias = np.full(self.outputs, -20.0, np.float32)
-        weight[solver.classes_] = coefficients / scale
-        bias[solver.classes_] = intercept - coefficients @ (mean / scale)
-        return weight, bias
+    def uninformed(self, targets: np.ndarray) -> np.ndarray:
+        return np.eye(self.outputs)[np.bincount(targets, minlength=self.outputs).argmax()]
 
     def metrics(self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True) -> dict[str, float]:
         predicted = logits.argmax(1)
@@ -108,18 +100,45 @@ class Classification(Task):
                 found |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
         return found
 
-    def details(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+    def sections(self, logits: np.ndarray, targets: np.ndarray) -> list[Section]:
         counts = confusion(logits.argmax(1), targets, self.outputs)
-        return {"confusion": counts.tolist(), "per_class": per_class(counts, self.labels)}
+        return [per_class_table(per_class(counts, self.labels)), Matrix(list(self.labels), counts.tolist())]
 
-    def decode(self, logits: np.ndarray) -> list[Label]:
+    def decode(self, logits: np.ndarray, examples: Sequence[Example] = ()) -> list[Label]:
         return [self._label(row) for row in probabilities(logits)]
+
+    def judge(self, example: Example, prediction: Label) -> Judged:
+        return Judged(example.name, example.shown(), example.target, prediction.label, prediction.score)
 
     def _label(self, row: np.ndarray) -> Label:
         order = np.argsort(-row, kind="stable")
         scores = {self.labels[i]: float(row[i]) for i in order}
         best = self.labels[order[0]]
         return Label(best, scores[best], scores)
+
+
+def logistic(
+    vectors: np.ndarray, targets: np.ndarray, classes: int, *, strength: float, balance: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Solve logistic regression on standardised vectors; classes without an example get a bias of -20."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    mean, scale = vectors.mean(0), vectors.std(0) + 1e-6
+    solver = LogisticRegression(C=strength, class_weight="balanced" if balance else None, max_iter=300)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes")  # one example a class is no regression
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 300 steps decide; the score tells
+        solver.fit((vectors - mean) / scale, targets)
+    coefficients, intercept = solver.coef_, solver.intercept_
+    if len(solver.classes_) == 2:  # one row separates the two; a softmax wants a row for each
+        coefficients = np.concatenate([-coefficients, coefficients]) / 2
+        intercept = np.concatenate([-intercept, intercept]) / 2
+    weight = np.zeros((classes, vectors.shape[1]), np.float32)
+    bias = np.full(classes, -20.0, np.float32)
+    weight[solver.classes_] = coefficients / scale
+    bias[solver.classes_] = intercept - coefficients @ (mean / scale)
+    return weight, bias
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
@@ -142,6 +161,18 @@ def per_class(counts: np.ndarray, labels: Sequence[str]) -> list[dict[str, Any]]
         {"label": label, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
         for label, p, r, f, n in zip(labels, precision, recall, f1, true, strict=True)
     ]
+
+
+def per_class_table(rows: Sequence[Mapping[str, Any]], *, counted: str = "Test examples") -> Table:
+    """Return the rows of `per_class` for a report, the weakest classes first where there are too many to read."""
+    return Table(
+        "Class by class",
+        columns=["Class", "Precision", "Recall", "F1", counted],
+        formats=["name", "percent", "percent", "number", "count"],
+        rows=[[row[key] for key in ("label", "precision", "recall", "f1", "support")] for row in rows],
+        note="Precision: of all that were called so, the share that are. Recall: of all that are, the share found.",
+        weakest_by=3,
+    )
 
 
 def f1_macro(predicted: np.ndarray, targets: np.ndarray, classes: int) -> float:

@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from headstart.data.dataset import Dataset
+from headstart.data.targets import TargetForm
 from headstart.errors import UsageError, nearest
+from headstart.preprocess.contract import Preprocess
+from headstart.record import Judged, Section
 from headstart.registry import plugins
 from headstart.types import Example, Kind
 
@@ -22,13 +25,20 @@ class Task(ABC):
     """What is predicted for examples of one kind.
 
     Attributes:
-        name: `classification`. kinds: what it can read. metric: its first metric, without `eval_`.
+        name: `classification`. kinds: what it can read. metric: its first metric, without `eval_`; more is better.
+        form: how its targets are written in the data.
+        head: the head it needs, None where each family's own will do.
+        problem_type, pipeline_name: what transformers calls it: `regression`, `classification`.
         kind: what this task reads. outputs: K, the numbers a head gives.
     """
 
     name: ClassVar[str]
     kinds: ClassVar[tuple[Kind, ...]]
     metric: ClassVar[str]
+    form: ClassVar[TargetForm]
+    head: ClassVar[str | None] = None
+    problem_type: ClassVar[str | None] = None
+    pipeline_name: ClassVar[str] = "classification"
     kind: Kind
     outputs: int
 
@@ -36,6 +46,11 @@ class Task(ABC):
     @abstractmethod
     def of(cls, dataset: Dataset) -> Task:
         """Return the task that the dataset poses."""
+
+    @classmethod
+    @abstractmethod
+    def sample(cls) -> list[Any]:
+        """Return eight targets as data hold them, at least two of them different; tests sweep these."""
 
     @classmethod
     @abstractmethod
@@ -61,38 +76,73 @@ class Task(ABC):
         """Return weight [K, D] and bias [K] of the best linear map from vectors [N, D]; more strength fits closer."""
 
     @abstractmethod
+    def uninformed(self, targets: np.ndarray) -> np.ndarray:
+        """Return the best logits [K] for every example alike, from the targets of the training examples."""
+
+    @abstractmethod
     def metrics(self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True) -> dict[str, float]:
         """Return `eval_loss` and the metrics; with `intervals` also `_ci_low` and `_ci_high` of each score."""
 
     @abstractmethod
-    def details(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
-        """Return what a report shows beyond the metrics, under names of training.record.Record."""
+    def sections(self, logits: np.ndarray, targets: np.ndarray) -> list[Section]:
+        """Return what a report shows beyond the metrics: tables, matrices, scatter plots."""
 
     @abstractmethod
-    def decode(self, logits: np.ndarray) -> list[Any]:
-        """Return one prediction a row, such as a types.Label."""
+    def decode(self, logits: np.ndarray, examples: Sequence[Example] = ()) -> list[Any]:
+        """Return one prediction a row, such as a types.Label, for the examples where it depends on them."""
+
+    @abstractmethod
+    def judge(self, example: Example, prediction: Any) -> Judged:
+        """Return a prediction beside what was expected."""
+
+    def settle(self, logits: np.ndarray, targets: np.ndarray) -> None:  # noqa: B027
+        """Choose on validation what decides besides the weights, such as thresholds; most tasks have nothing."""
+
+    def begin(self, linear: nn.Linear) -> None:  # noqa: B027
+        """Do in the head's last layer, in place, what is done to the targets: the inverse of `finish`."""
+
+    def finish(self, linear: nn.Linear) -> Task:
+        """Undo in the head's last layer, in place, what was done to the targets; return the task of such outputs."""
+        return self
+
+    def pooled(self, logits: np.ndarray) -> np.ndarray:
+        """Return logits that mean the same whatever was settled, to judge the folds of a validation together."""
+        return logits
+
+    def read_with(self, preprocess: Preprocess) -> None:  # noqa: B027
+        """Learn how inputs become steps; for tasks whose targets belong to parts of an input."""
 
     @property
     def full_name(self) -> str:
-        return f"{self.kind}-{self.name}"
+        return self.name_for(self.kind)
+
+    @classmethod
+    def name_for(cls, kind: Kind) -> str:
+        """Return what users call the task for one kind of data."""
+        return f"{kind}-{cls.name}"
+
+    @property
+    def pipeline(self) -> str:
+        """What transformers' pipelines call it."""
+        return f"{self.kind}-{self.pipeline_name}"
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of the K outputs, as config.json lists them."""
+        return getattr(self, "labels", ())
 
 
 def task_names() -> dict[str, tuple[type[Task], Kind]]:
     """Return the tasks by their full names."""
-    return {f"{kind}-{task.name}": (task, kind) for task in plugins("tasks").values() for kind in task.kinds}
+    return {task.name_for(kind): (task, kind) for task in plugins("tasks").values() for kind in task.kinds}
 
 
-def task_kind(full_name: str) -> Kind:
-    """Return the kind of examples that a task reads.
+def find_task(full_name: str) -> tuple[type[Task], Kind]:
+    """Return a task's class and kind by its full name.
 
     Raises:
         UsageError: there is no such task.
     """
-    return find_task(full_name)[1]
-
-
-def find_task(full_name: str) -> tuple[type[Task], Kind]:
-    """Return a task's class and kind by its full name."""
     names = task_names()
     if full_name not in names:
         raise UsageError(f"there is no task `{full_name}`", nearest(full_name, names))

@@ -31,16 +31,25 @@ class Adapted:
 
     Attributes:
         history: all events. seed_scores: the validation metric of each seed.
-        probe: the state of the linear probe, before blocks were thawed; None where none were.
+        probe: the state of the linear probe, before blocks were thawed; None where none were. probe_task: the task
+            as it was settled for the probe.
     """
 
     history: list[EpochEnded]
     seed_scores: list[float]
     probe: TrainablePart | None
+    probe_task: Task
 
 
-def adapt(trainable: TrainablePart, splits: Splits, task: Task, recipe: Recipe, listener: Listener) -> Adapted:
-    """Train in place and return what happened; the seed that does best on validation is kept."""
+def adapt(
+    trainable: TrainablePart, splits: Splits, task: Task, recipe: Recipe, listener: Listener, *,
+    epochs_chosen: bool = False,
+) -> Adapted:  # fmt: skip
+    """Train in place, settle the task, and return what happened; the seed that does best on validation is kept.
+
+    Args:
+        epochs_chosen: the recipe's number of epochs was chosen on these data, so that no validation is needed.
+    """
     history: list[EpochEnded] = []
 
     def hear(event: EpochEnded) -> None:
@@ -50,9 +59,9 @@ def adapt(trainable: TrainablePart, splits: Splits, task: Task, recipe: Recipe, 
     for event in solve_head(trainable, task, recipe, train=splits.train, validation=splits.validation):
         hear(event)
     if not len(trainable.blocks):
-        return Adapted(history, [], None)
-    probe = copy.deepcopy(trainable)
-    if splits.validation is None:  # nothing says when to stop
+        return Adapted(history, [], None, task)
+    probe, probe_task = copy.deepcopy(trainable), copy.copy(task)
+    if splits.validation is None and not epochs_chosen:  # nothing says when to stop
         recipe = recipe.replace(epochs=min(recipe.epochs, DEFAULT_EPOCHS))
     outcomes = []
     for seed in range(recipe.seed, recipe.seed + recipe.seeds):
@@ -61,7 +70,10 @@ def adapt(trainable: TrainablePart, splits: Splits, task: Task, recipe: Recipe, 
             hear(event)
         outcomes.append((_validation(trainable, splits, task), copy.deepcopy(trainable.state_dict())))
     trainable.load_state_dict(min(outcomes, key=lambda one: one[0]["eval_loss"])[1])
-    return Adapted(history, [metrics[f"eval_{task.metric}"] for metrics, _ in outcomes if len(metrics) > 1], probe)
+    if splits.validation is not None:
+        task.settle(predict_logits(trainable, splits.validation), splits.validation.targets)
+    scores = [metrics[f"eval_{task.metric}"] for metrics, _ in outcomes if len(metrics) > 1]
+    return Adapted(history, scores, probe, probe_task)
 
 
 def _validation(trainable: TrainablePart, splits: Splits, task: Task) -> dict[str, float]:

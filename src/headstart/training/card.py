@@ -63,7 +63,7 @@ def render(record: Record, *, usage: str = "") -> str:
         license=licence,
         license_name=licence_name,
         library_name="transformers",
-        pipeline_tag=record.task,
+        pipeline_tag=record.pipeline or record.task,
         tags=["headstart", record.task],
         base_model=wording.hub_id(record),
         model_name=name if results else None,
@@ -119,8 +119,9 @@ def _what(record: Record) -> str:
     labels = ", ".join(_escaped(label) for label in record.labels[:LISTED_CLASSES])
     more = len(record.labels) - LISTED_CLASSES
     rest = f" and {more} more" if more > 0 else ""
+    classes = f" with {len(record.labels)} classes: {labels}{rest}" if record.labels else ""
     return (
-        f"A model for {record.task.replace('-', ' ')} with {len(record.labels)} classes: {labels}{rest}. "
+        f"A model for {record.task.replace('-', ' ')}{classes}. "
         f"Headstart adapted it from the pre-trained `{_plain(record.backbone)}`."
     )
 
@@ -146,7 +147,7 @@ def _how_made(record: Record) -> str:
     facts = record.backbone_facts
     origin = wording.excerpt(wording.without_folders(str(facts.get("origin") or "unknown")), 200)
     weights = f"Its weights: {_escaped(origin)}; licence {_escaped(facts.get('licence') or 'unknown')}."
-    trained = sum(record.counts.get("train", {}).values())
+    trained = record.sizes.get("train", sum(record.counts.get("train", {}).values()))
     examples = f"It learnt from {trained:,} {wording.PLURALS[record.kind]}."
     time = f"In all this took {wording.duration(record.seconds['total'])}." if "total" in record.seconds else ""
     recipe = "The recipe lies beside this card."
@@ -172,7 +173,7 @@ _FILES = {"image": "photo.jpg", "audio": "recording.wav", "video": "video.mp4"}
 def _limits(record: Record) -> str:
     plural = wording.PLURALS[record.kind]
     limits = [
-        f"Whatever it is given, it answers with one of its {len(record.labels)} classes.",
+        "Whatever it is given, it answers; it does not say that an input is of another kind altogether.",
         f"The score holds for {plural} like those it was tested on; others may be harder.",
         "It inherits what its pre-trained weights have learnt, with their gaps and biases.",
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import tempfile
 import time
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from headstart.events import EpochEnded, Listener, Progress, ignore
 from headstart.features.cache import FeatureCache
 from headstart.features.extract import FeatureSet, extract
 from headstart.heads.contract import make_head
-from headstart.model import Model
 from headstart.record import Control
 from headstart.registry import plugin
 from headstart.tasks.contract import Task
@@ -44,12 +43,14 @@ def control_of(task: Task, logits: np.ndarray, targets: np.ndarray, **facts) -> 
     return Control(metrics[name], metrics[f"{name}_ci_low"], metrics[f"{name}_ci_high"], **facts)
 
 
-def majority(task: Task, train: np.ndarray, test: np.ndarray) -> Control:
-    """Always answer the most frequent class of the training examples."""
-    frequent = Counter(train.tolist()).most_common(1)[0][0]
-    logits = np.zeros((len(test), task.outputs))
-    logits[:, frequent] = 1.0
-    return control_of(task, logits, test, note="always the most frequent class of the training examples")
+def majority(task: Task, train: np.ndarray, test: np.ndarray, steps: Sequence[int] = ()) -> Control:
+    """Always give the answer that is best without looking: the most frequent class, or the mean.
+
+    Args:
+        steps: the shape of one example's outputs before the last axis, where it has several.
+    """
+    logits = np.broadcast_to(task.uninformed(train), (len(test), *steps, task.outputs))
+    return control_of(task, logits, test, note="always the answer that is best for the training examples as a whole")
 
 
 class FromScratch:
@@ -62,10 +63,10 @@ class FromScratch:
     """
 
     def __init__(
-        self, backbone: Backbone, model: Model, *, keep: int, recipe: Recipe, features: FeatureSet,
+        self, backbone: Backbone, task: Task, head: str, *, keep: int, recipe: Recipe, features: FeatureSet,
         listener: Listener = ignore,
     ) -> None:  # fmt: skip
-        self.backbone, self.keep, self.head, self.task = backbone, keep, model.head.name, model.task
+        self.backbone, self.keep, self.head, self.task = backbone, keep, head, copy.copy(task)
         self.recipe, self.listener = recipe, listener
         self._examples = features.examples
         self._rate: float | None = None
@@ -91,6 +92,8 @@ class FromScratch:
         remaining = seconds - (time.perf_counter() - started)
         part, epochs, converged = self._train(train, validation, rate, remaining, name)
         took = time.perf_counter() - started
+        if validation:
+            self.task.settle(predict_logits(part, validation), validation.targets)
         train_score = self.task.metrics(predict_logits(part, train), train.targets, intervals=False)
         return control_of(
             self.task, predict_logits(part, test), test.targets,

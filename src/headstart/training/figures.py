@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-from headstart.record import Control, Record
+from headstart.record import Control, Record, Scatter
 from headstart.training import wording
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ _STYLE: dict[Any, Any] = {
     "axes.unicode_minus": False,
 }
 _WIDTH_INCHES = 5.5
+_POINTS = 2000  # of a scatter plot, so that a page stays small
 
 
 def scores(record: Record) -> Markup:
@@ -116,6 +117,22 @@ def depths(record: Record) -> Markup:
         axes.set_ylabel(wording.metric_name(record.first_metric).capitalize())
         told = [f"{row['keep']} blocks: {wording.score(row['score'], record.first_metric)}" for row in rows]
         return _svg(figure, "depths", "Validation score at every depth", "; ".join(told))
+
+
+def scatter(section: Scatter, name: str) -> Markup:
+    """Draw predicted over true values, with the line on which both are the same."""
+    if not section.true:
+        return Markup()
+    low, high = min(*section.true, *section.predicted), max(*section.true, *section.predicted)
+    with _style():
+        figure, axes = _figure(3.6)
+        axes.plot((low, high), (low, high), color=LINE, linewidth=1.2)
+        shown = slice(None, None, max(1, len(section.true) // _POINTS))
+        axes.plot(section.true[shown], section.predicted[shown], "o", color=ACCENT, markersize=4, alpha=0.6)
+        axes.set_xlabel("True value")
+        axes.set_ylabel("Predicted value")
+        told = f"{len(section.true)} examples with values from {low:.4g} to {high:.4g}."
+        return _svg(figure, name, section.title, told)
 
 
 def thawed(record: Record) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,19 +58,27 @@ class Labelled:
 
 @torch.no_grad()
 def predict_logits(trainable: TrainablePart, labelled: Labelled) -> np.ndarray:
-    """Return the head's raw outputs for a split, [N, K], in evaluation mode."""
+    """Return the head's raw outputs for a split, [N, K] or [N, T, K], in evaluation mode."""
     trainable.eval()
     batches = labelled.batches(_EVALUATION_BATCH, device=trainable.device)
-    return np.concatenate([trainable(batch).cpu().numpy() for batch, _ in batches])
+    return stacked([trainable(batch).cpu().numpy() for batch, _ in batches])
 
 
 @torch.no_grad()
 def pooled_vectors(trainable: TrainablePart, labelled: Labelled) -> np.ndarray:
-    """Return what the head's linear layer reads, [N, D], in evaluation mode."""
+    """Return what the head's linear layer reads, [N, D] or [N, T, D], in evaluation mode."""
     trainable.eval()
     batches = labelled.batches(_EVALUATION_BATCH, device=trainable.device)
     pooled = (trainable.head.pooled(run_blocks(trainable.blocks, batch)) for batch, _ in batches)
-    return np.concatenate([vectors.cpu().numpy() for vectors in pooled])
+    return stacked([vectors.cpu().numpy() for vectors in pooled])
+
+
+def stacked(batches: Sequence[np.ndarray]) -> np.ndarray:
+    """Join batches along their first axis; those of steps are padded with zeros to the longest."""
+    if batches[0].ndim < 3:
+        return np.concatenate(batches)
+    steps = max(batch.shape[1] for batch in batches)
+    return np.concatenate([np.pad(batch, ((0, 0), (0, steps - batch.shape[1]), (0, 0))) for batch in batches])
 
 
 def solve_head(
@@ -79,29 +87,51 @@ def solve_head(
     """Give the head's linear layer its exact solution; the strength is chosen on validation.
 
     Where nothing is trained after it (no thawed blocks), the solution is taken on train and validation together,
-    with the strength that validation chose: the split has then done its work.
+    with the strength that validation chose: the split has then done its work. A head that was trained before, with
+    the same classes, stays where it does better on validation than any solution.
     """
-    started = time.perf_counter()
-    vectors = pooled_vectors(trainable, train)
-    held_out = None if validation is None else pooled_vectors(trainable, validation)
-    best = DEFAULT_STRENGTH
+    vectors, targets = pooled_vectors(trainable, train), train.targets
+    best: float | None = DEFAULT_STRENGTH
     if validation is not None:
-        scores = {}
-        for number, strength in enumerate(STRENGTHS):
-            weight, bias = task.solve(vectors, train.targets, strength=strength, balance=recipe.balance)
-            metrics = task.metrics(held_out @ weight.T + bias, validation.targets, intervals=False)
-            loss = task.metrics(vectors @ weight.T + bias, train.targets, intervals=False)["eval_loss"]
-            scores[strength] = metrics["eval_loss"]
-            yield EpochEnded("head", number + 1, loss, metrics, time.perf_counter() - started)
-        best = min(scores, key=lambda strength: scores[strength])
-    targets = train.targets
-    if validation is not None and not len(trainable.blocks):
-        vectors, targets = np.concatenate([vectors, held_out]), np.concatenate([targets, validation.targets])
-    weight, bias = task.solve(vectors, targets, strength=best, balance=recipe.balance)
-    with torch.no_grad():
-        trainable.head.linear.weight.copy_(torch.from_numpy(weight))
-        trainable.head.linear.bias.copy_(torch.from_numpy(bias))
+        held_out = pooled_vectors(trainable, validation)
+        best = yield from _choose_strength(trainable, task, recipe, vectors, train, held_out, validation)
+        if not len(trainable.blocks):
+            vectors, targets = stacked([vectors, held_out]), np.concatenate([targets, validation.targets])
+    if best is not None:
+        weight, bias = task.solve(vectors, targets, strength=best, balance=recipe.balance)
+        with torch.no_grad():
+            trainable.head.linear.weight.copy_(torch.from_numpy(weight))
+            trainable.head.linear.bias.copy_(torch.from_numpy(bias))
     trainable.eval()
+
+
+def _choose_strength(
+    trainable: TrainablePart, task: Task, recipe: Recipe, vectors: np.ndarray, train: Labelled, held_out: np.ndarray,
+    validation: Labelled,
+) -> Generator[EpochEnded, None, float | None]:  # fmt: skip
+    """Yield what each candidate does on validation; settle the task on the best and return its strength."""
+    started = time.perf_counter()
+    candidates = _present(trainable.head.linear) | {
+        strength: task.solve(vectors, train.targets, strength=strength, balance=recipe.balance)
+        for strength in STRENGTHS
+    }
+    scores = {}
+    for number, (strength, (weight, bias)) in enumerate(candidates.items(), len(STRENGTHS) + 1 - len(candidates)):
+        metrics = task.metrics(held_out @ weight.T + bias, validation.targets, intervals=False)
+        loss = task.metrics(vectors @ weight.T + bias, train.targets, intervals=False)["eval_loss"]
+        scores[strength] = metrics["eval_loss"]
+        yield EpochEnded("head", number, loss, metrics, time.perf_counter() - started)
+    best = min(scores, key=lambda strength: scores[strength])
+    weight, bias = candidates[best]
+    task.settle(held_out @ weight.T + bias, validation.targets)
+    return best
+
+
+def _present(linear: torch.nn.Linear) -> dict[float | None, tuple[np.ndarray, np.ndarray]]:
+    """Return what the layer holds as a candidate without a strength, nothing where it is new."""
+    if not linear.weight.any():
+        return {}
+    return {None: (linear.weight.detach().cpu().numpy().copy(), linear.bias.detach().cpu().numpy().copy())}
 
 
 def train_thawed(

@@ -19,11 +19,16 @@ from headstart.features.extract import FeatureSet, inputs_of
 from headstart.model import Model
 from headstart.record import Control, Judged, Record
 from headstart.registry import plugin
+from headstart.tasks.contract import Task
 from headstart.training.adapt import Adapted, Splits
+from headstart.training.continuing import Earlier
 from headstart.training.controls import FromScratch, control_of, majority
-from headstart.training.loop import predict_logits
+from headstart.training.folds import OutOfFold
+from headstart.training.loop import Labelled, predict_logits
 from headstart.training.recipe import Recipe
+from headstart.types import SPLITS
 
+BASELINES = ("majority", "simple", "linear_probe", "from_scratch", "from_scratch_converged")
 COMPARED = 16  # examples whose logits are compared with the uncut network
 _LIBRARIES = ("headstart", "torch", "transformers", "openvino", "numpy", "scikit-learn", "safetensors")
 
@@ -48,6 +53,8 @@ class Run:
 
     Attributes:
         backbone: as it was opened, with all blocks. model: the adapted one. trainable: what was trained, on features.
+        task: as it was while training; the model's own is the finished one.
+        earlier: the adapted model that was the backbone. found: what cross-validation gave.
     """
 
     recipe: Recipe
@@ -56,30 +63,37 @@ class Run:
     keep: int
     features: FeatureSet
     splits: Splits
+    task: Task
     trainable: TrainablePart
     adapted: Adapted
     model: Model
     stages: Stages
     listener: Listener
+    earlier: Earlier | None = None
+    found: OutOfFold | None = None
 
 
 def measure(run: Run) -> Record:
     """Read the test split, for the only time in a run, and return all that is known of it."""
     model, dataset, features = run.model, run.dataset, run.features
-    task, test = model.task, run.splits.test
-    logits = None if test is None else predict_logits(run.trainable, test)
+    task, test, logits = _judged_on(run)
     difference, compared = max_abs_difference(run)
-    baselines = _baselines(run, logits)
+    baselines = (
+        _fold_baselines(run.recipe, run.found) if run.found and test is run.found.judged else _baselines(run, logits)
+    )
     run.stages.end("evaluate")
     seconds = run.stages.seconds | {"total": sum(run.stages.seconds.values())}
     return Record(
-        task=task.full_name, kind=dataset.kind, first_metric=f"eval_{task.metric}",
+        folds=_folds(run), task=task.full_name, kind=dataset.kind, first_metric=f"eval_{task.metric}",
         backbone=run.backbone.name, blocks=len(run.backbone.blocks), keep=run.keep, freeze=model.freeze,
         head=model.head.name, labels=dataset.labels,
         metrics=None if logits is None or test is None else task.metrics(logits, test.targets),
         metrics_missing="" if test else _why_untested(dataset), validation=_best_validation(run),
         test_examples=len(test) if test else 0, baselines=baselines,
-        history=[asdict(event) for event in run.adapted.history], **_details(run, logits),
+        history=[asdict(event) for event in run.adapted.history], pipeline=task.pipeline,
+        sections=[] if logits is None or test is None else task.sections(logits, test.targets),
+        judged=[] if logits is None or test is None else judged(task, features, test, logits),
+        sizes={str(split): len(dataset.split(split)) for split in SPLITS},
         counts={str(split): found for split, found in dataset.counts().items()},
         skipped=[asdict(one) for one in (*dataset.skipped, *features.skipped)],
         shortened=sum(model.backbone.preprocess.shortened(example) for example in features.examples),
@@ -88,9 +102,24 @@ def measure(run: Run) -> Record:
         engine=model.engine, numerics=plugin("engines", model.engine).numerics,
         max_abs_difference=difference, compared=compared, recipe=run.recipe.to_dict(),
         data={"source": dataset.source.name, "fingerprint": dataset.fingerprint, "notes": list(dataset.notes),
-              "trained_on": _trained_on(dataset)},
+              "trained_on": _trained_on(run)},
         backbone_facts=_backbone_facts(run), environment=_environment(), seed_scores=run.adapted.seed_scores,
     )  # fmt: skip
+
+
+def _judged_on(run: Run) -> tuple[Task, Labelled | None, np.ndarray | None]:
+    """Return what the scores are taken on: the test split, else what the folds held out, else nothing."""
+    if run.splits.test:
+        return run.model.task, run.splits.test, predict_logits(run.trainable, run.splits.test)
+    if run.found:
+        return run.found.task, run.found.judged, run.found.logits
+    return run.model.task, None, None
+
+
+def _folds(run: Run) -> dict[str, Any]:
+    if run.found is None:
+        return {}
+    return {"count": run.recipe.folds, "scores": run.found.scores, "judged": run.splits.test is None}
 
 
 def max_abs_difference(run: Run) -> tuple[float, int]:
@@ -117,19 +146,19 @@ def sample_inputs(backbone: Backbone, features: FeatureSet) -> Features:
 
 
 def _baselines(run: Run, logits: np.ndarray | None) -> dict[str, Control | None]:
-    names = ("majority", "simple", "linear_probe", "from_scratch", "from_scratch_converged")
-    baselines: dict[str, Control | None] = dict.fromkeys(names)
-    task, splits, test = run.model.task, run.splits, run.splits.test
+    baselines: dict[str, Control | None] = dict.fromkeys(BASELINES)
+    task, splits, test = run.task, run.splits, run.splits.test
     if not run.recipe.baselines or logits is None or test is None:
         return baselines
-    baselines["majority"] = majority(task, splits.train.targets, test.targets)
+    baselines["majority"] = majority(task, splits.train.targets, test.targets, logits.shape[1:-1])
     probe = run.adapted.probe
     note = "the adapted model is one itself" if probe is None else "no block thawed, the exact solution for the head"
     probed = logits if probe is None else predict_logits(probe, test)
-    baselines["linear_probe"] = control_of(task, probed, test.targets, note=note)
+    probe_task = run.model.task if probe is None else run.adapted.probe_task
+    baselines["linear_probe"] = control_of(probe_task, probed, test.targets, note=note)
     spent = run.features.pass_seconds + run.stages.seconds["train"]
-    with FromScratch(run.backbone, run.model, keep=run.keep, recipe=run.recipe, features=run.features,
-                     listener=run.listener) as scratch:  # fmt: skip
+    with FromScratch(run.backbone, task, run.model.head.name, keep=run.keep, recipe=run.recipe,
+                     features=run.features, listener=run.listener) as scratch:  # fmt: skip
         if run.recipe.scratch_minutes > 0:  # first, so that the other starts from the learning rate found here
             limit = max(60 * run.recipe.scratch_minutes, spent)
             baselines["from_scratch_converged"] = scratch.run(
@@ -139,21 +168,29 @@ def _baselines(run: Run, logits: np.ndarray | None) -> dict[str, Control | None]
     return baselines
 
 
-def _details(run: Run, logits: np.ndarray | None) -> dict[str, Any]:
-    task, test = run.model.task, run.splits.test
-    if logits is None or test is None:
-        return {"confusion": [], "per_class": [], "judged": []}
-    judged = []
-    for index, prediction in zip(test.indices, task.decode(logits), strict=True):
-        example = run.features.examples[index]
-        shown = " | ".join(str(value) for value in example.inputs.values())
-        judged.append(Judged(example.name, shown, str(example.target), prediction.label, prediction.score))
-    return {**task.details(logits, test.targets), "judged": judged}
+def _fold_baselines(recipe: Recipe, found: OutOfFold) -> dict[str, Control | None]:
+    """Return the baselines that cost no further training, judged fold by fold like the model."""
+    baselines: dict[str, Control | None] = dict.fromkeys(BASELINES)
+    if recipe.baselines:
+        task, targets = found.task, found.judged.targets
+        note = "fold by fold, like the adapted model"
+        baselines["majority"] = control_of(task, found.uninformed, targets, note=note)
+        baselines["linear_probe"] = control_of(task, found.probe, targets, note=note)
+    return baselines
 
 
-def _trained_on(dataset: Dataset) -> list[str]:
+def judged(task: Task, features: FeatureSet, test: Labelled, logits: np.ndarray) -> list[Judged]:
+    """Return every test example with what was predicted for it."""
+    examples = [features.examples[index] for index in test.indices]
+    predictions = task.decode(logits, examples)
+    return [task.judge(example, prediction) for example, prediction in zip(examples, predictions, strict=True)]
+
+
+def _trained_on(run: Run) -> list[str]:
     """Return the content hashes of what was learnt from, so that no later evaluation counts it."""
-    return sorted({dataset.hashes[e.name] for split in ("train", "validation") for e in dataset.split(split)})
+    dataset = run.dataset
+    learnt = {dataset.hashes[e.name] for split in ("train", "validation") for e in dataset.split(split)}
+    return sorted(learnt | (run.earlier.learnt if run.earlier else frozenset()))
 
 
 def _why_untested(dataset: Dataset) -> str:
@@ -169,6 +206,8 @@ def _passes_avoided(run: Run) -> int:
 
 
 def _best_validation(run: Run) -> dict[str, float]:
+    if run.found:
+        return run.found.task.metrics(run.found.logits, run.found.judged.targets)
     scored = [event.validation for event in run.adapted.history if event.validation]
     return dict(min(scored, key=lambda metrics: metrics["eval_loss"], default={}))
 

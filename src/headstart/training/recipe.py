@@ -34,7 +34,9 @@ class Recipe:
         baselines: measure what the adapted model is compared with.
         scratch_minutes: most minutes that the converged from-scratch control may take; 0 leaves it out.
         seed: decides splits, order and dropout.
-        text_column, label_column, group_column: where a table has what.
+        folds: judge by so many folds instead of one test split; 0 leaves it at the split.
+        text_column, text_pair_column, label_column, group_column: where a table has what; several columns of labels
+            have commas between them.
     """
 
     task: str = "auto"
@@ -60,7 +62,9 @@ class Recipe:
     baselines: bool = True
     scratch_minutes: float = 2.0
     seed: int = 0
+    folds: int = 0
     text_column: str = "text"
+    text_pair_column: str = "text_pair"
     label_column: str = "label"
     group_column: str = "group"
 
@@ -68,6 +72,7 @@ class Recipe:
         _check(self.epochs >= 1, "epochs", self.epochs, "choose 1 or more")
         _check(self.batch_size >= 1, "batch_size", self.batch_size, "choose 1 or more")
         _check(self.seeds >= 1, "seeds", self.seeds, "choose 1 or more")
+        _check(self.folds == 0 or self.folds >= 3, "folds", self.folds, "choose 3 or more, or 0 for none")
         _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "choose a number above 0")
         _check(self.block_learning_rate > 0, "block_learning_rate", self.block_learning_rate, "choose above 0")
         _check(0 <= self.dropout < 1, "dropout", self.dropout, "choose a share from 0 to below 1")

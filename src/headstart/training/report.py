@@ -5,13 +5,14 @@ from __future__ import annotations
 import heapq
 from functools import cache
 from importlib.resources import files
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
 from headstart.durable import write_durably
-from headstart.record import REPORT_FILE, Record
+from headstart.record import REPORT_FILE, Matrix, Record, Table
 from headstart.training import figures, showcase, wording
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ def render(record: Record) -> str:
         baselines=wording.known(record),
         figures=figures,
         strip=strip(record),
-        per_class=per_class(record),
-        matrix=matrix(record) if len(record.labels) <= MATRIX_CLASSES else None,
-        pairs=pairs(record),
+        readable_rows=readable_rows,
+        matrix=matrix,
+        pairs=pairs,
         mistakes=showcase.mistakes(record),
         right=showcase.right(record),
         counts=counts(record),
@@ -66,31 +67,43 @@ def strip(record: Record) -> list[tuple[str, str]]:
     return [*blocks[: record.keep], ("head", "head"), *blocks[record.keep :]]
 
 
-def per_class(record: Record) -> list[dict[str, Any]]:
-    """Return the rows of all classes, or of the weakest where there are too many to read."""
-    rows = record.per_class
-    return rows if len(rows) <= ROWS else sorted(rows, key=lambda row: row["f1"])[:ROWS]
+def readable_rows(table: Table) -> list[list[tuple[str, str]]]:
+    """Return the rows of a section as text with the format of each cell; the weakest where they are too many."""
+    rows = table.rows
+    if len(rows) > ROWS and table.weakest_by is not None:
+        rows = sorted(rows, key=itemgetter(table.weakest_by))
+    return [[(_cell(value, form), form) for value, form in zip(row, table.formats, strict=True)] for row in rows[:ROWS]]
 
 
-def matrix(record: Record) -> list[tuple[str, list[tuple[int, float, bool]]]]:
-    """Return the confusion matrix by rows: label, and of each cell count, share of row, whether right."""
+def _cell(value: Any, form: str) -> str:
+    if form == "percent":
+        return wording.percent(value)
+    return f"{value:.2f}" if form == "number" else wording.excerpt(value, 48)
+
+
+def matrix(section: Matrix) -> list[tuple[str, list[tuple[int, float, bool]]]]:
+    """Return a confusion matrix by rows: label, and of each cell count, share of row, whether right.
+
+    There are none where it is too large to read.
+    """
     return [
         (label, [(count, count / max(sum(row), 1), true == predicted) for predicted, count in enumerate(row)])
-        for true, (label, row) in enumerate(zip(record.labels, record.confusion, strict=False))
+        for true, (label, row) in enumerate(zip(section.labels, section.counts, strict=True))
+        if len(section.labels) <= MATRIX_CLASSES
     ]
 
 
-def pairs(record: Record) -> list[tuple[str, str, int, int]]:
+def pairs(section: Matrix) -> list[tuple[str, str, int, int]]:
     """Return the most frequent confusions: true class, predicted class, how often, of how many."""
-    totals = [sum(row) for row in record.confusion]
+    totals = [sum(row) for row in section.counts]
     found = (
         (true, predicted, count)
-        for true, row in enumerate(record.confusion)
+        for true, row in enumerate(section.counts)
         for predicted, count in enumerate(row)
         if count and true != predicted
     )
     most = heapq.nsmallest(PAIRS, found, key=lambda pair: (-pair[2], totals[pair[0]]))
-    return [(record.labels[true], record.labels[predicted], count, totals[true]) for true, predicted, count in most]
+    return [(section.labels[true], section.labels[predicted], count, totals[true]) for true, predicted, count in most]
 
 
 def counts(record: Record) -> list[tuple[str, list[int]]]:
@@ -126,6 +139,6 @@ def _template() -> Template:
 
 
 def _filters() -> dict[str, Any]:
-    names = ("score", "interval", "percent", "duration", "excerpt", "baseline_name", "metric_name")
-    sentences = ("headline", "comparison", "cut", "engine", "saved")
+    names = ("score", "interval", "certainty", "duration", "excerpt", "baseline_name", "metric_name")
+    sentences = ("headline", "comparison", "spread", "cut", "engine", "saved")
     return {name: getattr(wording, name) for name in names + sentences} | {"seconds_name": wording.SECONDS.get}

@@ -39,16 +39,16 @@ class Exhibit:
 
 
 def mistakes(record: Record) -> list[Exhibit]:
-    """Return the wrong predictions that the model was most certain of."""
-    wrong = [judged for judged in record.judged if judged.predicted != judged.target]
-    wrong.sort(key=lambda judged: (-judged.score, judged.name))
+    """Return the wrong predictions that the model was most certain of, or that were furthest off."""
+    wrong = [judged for judged in record.judged if not judged.right]
+    wrong.sort(key=lambda judged: (-judged.weight, judged.name))
     return [_exhibit(judged, record.kind) for judged in wrong[:MISTAKES]]
 
 
 def right(record: Record) -> list[Exhibit]:
     """Return a few right predictions, spread evenly from the least to the most certain."""
-    correct = [judged for judged in record.judged if judged.predicted == judged.target]
-    correct.sort(key=lambda judged: (judged.score, judged.name))
+    correct = [judged for judged in record.judged if judged.right]
+    correct.sort(key=lambda judged: (judged.weight, judged.name))
     places = np.linspace(0, len(correct) - 1, min(RIGHT, len(correct))).round().astype(int)
     return [_exhibit(correct[place], record.kind) for place in places]
 

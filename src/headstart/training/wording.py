@@ -8,20 +8,27 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from headstart.record import Control, Record
+from headstart.record import Control, Judged, Record
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 PLURALS = {"text": "texts", "image": "photos", "audio": "recordings", "video": "videos"}
-METRICS = {"eval_accuracy": "accuracy", "eval_f1_macro": "macro F1", "eval_loss": "loss"}
+METRICS = {
+    "eval_accuracy": "accuracy",
+    "eval_f1_macro": "macro F1",
+    "eval_f1_micro": "micro F1",
+    "eval_r2": "R²",
+    "eval_mae": "mean absolute error",
+    "eval_loss": "loss",
+}
 BASELINES = {
-    "majority": "Most frequent class",
+    "majority": "Always the same answer",
     "simple": "Simple model",
     "linear_probe": "Linear probe",
     "from_scratch": "From scratch, equal time",
     "from_scratch_converged": "From scratch, longer",
 }
 _IN_A_SENTENCE = {
-    "majority": "always naming the most frequent class",
+    "majority": "always giving the same answer",
     "simple": "a simple model without pre-training",
     "linear_probe": "a linear probe of the backbone",
     "from_scratch": "the same network trained from scratch in equal time",
@@ -43,7 +50,28 @@ def headline(record: Record) -> str:
     if record.metrics is None:
         reason = excerpt(record.metrics_missing, 200).rstrip(".")
         return f"There were no test examples{reason and f': {reason}'}."
+    if record.folds.get("judged"):
+        return (
+            f"On {_examples(record)}, each judged by a model that had not seen it, adaptation {_achieves(record)} "
+            f"{_range(record)}."
+        )
     return f"On {_examples(record)} it had never seen, the adapted model {_achieves(record)} {_range(record)}."
+
+
+def spread(record: Record) -> str:
+    """Return how much the folds of a cross-validation differ."""
+    scores = record.folds.get("scores", [])
+    if not scores:
+        return ""
+    low, high = (score(end, record.first_metric) for end in (min(scores), max(scores)))
+    return f"In the {record.folds['count']} folds alone it went from {low} to {high}."
+
+
+def certainty(judged: Judged) -> str:
+    """Return how sure a prediction was, or how far off."""
+    if judged.error is not None:
+        return f"off by {judged.error:.3g}"
+    return "" if judged.score is None else percent(judged.score)
 
 
 def comparison(record: Record) -> str:

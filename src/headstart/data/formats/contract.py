@@ -20,16 +20,18 @@ class Columns:
     """What the columns of a table are called.
 
     Attributes:
-        text: the text to classify.
-        label: the class; None reads a table without labels, as for predicting.
+        text: the text, or its words where every cell is a list of them.
+        label: the target, or several columns with commas between; None reads no targets, as for predicting.
         group: examples of one group are never split; used where the table has the column.
         split: train, validation or test; used where the table has the column.
+        text_pair: a second text beside the first; used where the table has the column.
     """
 
     text: str = "text"
     label: str | None = "label"
     group: str = "group"
     split: str = "split"
+    text_pair: str = "text_pair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Format(ABC):
     def read(self, path: Path, columns: Columns, *, kind: Kind | None = None) -> Iterator[Example | Skipped | Note]:
         """Yield every example in an order that depends on the data alone, with names that are unique.
 
+        Targets are as they were found (`data.targets.TargetForm` says what that may be); a task reads them later.
         What cannot be used is yielded as `Skipped`; what the user must know besides, as `Note`.
 
         Args:
@@ -68,3 +71,7 @@ class Format(ABC):
         Raises:
             DataError: the data as a whole cannot be used.
         """
+
+    @abstractmethod
+    def sample(self, folder: Path) -> Path:
+        """Write twelve examples of two classes into `folder` and return what `read` reads; tests sweep these."""

@@ -1,0 +1,133 @@
+"""Cross-validation: every example is judged once, by a model that has not seen it, from features computed once.
+
+Each fold is judged by what was trained on the others, of which the next one serves as validation. Kohavi, R. (1995).
+A study of cross-validation and bootstrap for accuracy estimation and model selection. IJCAI.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from headstart.cut import TrainablePart
+from headstart.events import EpochEnded, Listener, Progress, ignore
+from headstart.features.extract import FeatureSet
+from headstart.tasks.contract import Task
+from headstart.training.adapt import Adapted, Splits, adapt
+from headstart.training.loop import Labelled, predict_logits, stacked
+from headstart.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """What the models of all folds said of examples that they had not seen.
+
+    Attributes:
+        task: as it was before any fold settled it. judged: those examples.
+        logits: one row each, as if one task had settled all folds; `raw` before that.
+        probe, uninformed: the same for the linear probe, and for answers without looking.
+        scores: the first metric in each fold. epochs: after how many the thawed part was best, the median.
+    """
+
+    task: Task
+    judged: Labelled
+    logits: np.ndarray
+    raw: np.ndarray
+    probe: np.ndarray
+    uninformed: np.ndarray
+    scores: list[float]
+    epochs: int
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """What one fold gave; rows belong to `indices`."""
+
+    indices: np.ndarray
+    logits: np.ndarray
+    raw: np.ndarray
+    probe: np.ndarray
+    uninformed: np.ndarray
+    score: float
+    epochs: float
+
+
+def cross_validate(
+    trainable: TrainablePart, features: FeatureSet, targets: np.ndarray, folds: Sequence[int], task: Task,
+    recipe: Recipe, *, listener: Listener = ignore,
+) -> OutOfFold:  # fmt: skip
+    """Train and judge once a fold; `trainable` and `task` are afterwards what they were.
+
+    Args:
+        targets: a row for each example of `features`.
+        folds: of each example; negative ones are always learnt from and never judged.
+    """
+    start = copy.deepcopy(trainable.state_dict())
+    found = []
+    for fold in range(recipe.folds):
+        trainable.load_state_dict(start)
+        splits = splits_of(features, targets, folds, judged=fold, validation=(fold + 1) % recipe.folds)
+        found.append(_judge(trainable, splits, copy.deepcopy(task), recipe))
+        listener(Progress("folds", fold + 1, recipe.folds))
+    trainable.load_state_dict(start)
+    indices = np.concatenate([one.indices for one in found])
+    return OutOfFold(
+        task=copy.deepcopy(task), judged=Labelled(features, indices, targets[indices]),
+        logits=stacked([one.logits for one in found]), raw=stacked([one.raw for one in found]),
+        probe=stacked([one.probe for one in found]), uninformed=stacked([one.uninformed for one in found]),
+        scores=[one.score for one in found], epochs=max(1, round(float(np.median([one.epochs for one in found])))),
+    )  # fmt: skip
+
+
+def train_on_all(
+    trainable: TrainablePart, features: FeatureSet, targets: np.ndarray, folds: Sequence[int], task: Task,
+    recipe: Recipe, found: OutOfFold, *, listener: Listener,
+) -> tuple[Splits, Adapted]:  # fmt: skip
+    """Train the model that is kept, on every example, with what the folds have taught; the task is settled on them."""
+    if len(trainable.blocks):
+        splits = splits_of(features, targets, folds)
+        adapted = adapt(trainable, splits, task, recipe.replace(epochs=found.epochs), listener, epochs_chosen=True)
+    else:  # the exact solution is taken on both parts once the first fold has chosen its strength
+        splits = splits_of(features, targets, folds, validation=0)
+        adapted = adapt(trainable, splits, task, recipe, listener)
+    task.settle(found.raw, found.judged.targets)
+    return splits, adapted
+
+
+def splits_of(
+    features: FeatureSet, targets: np.ndarray, folds: Sequence[int], *, judged: int | None = None,
+    validation: int | None = None,
+) -> Splits:  # fmt: skip
+    """Return splits of the examples outside the user's own test split, by their folds."""
+    places = np.array([i for i, example in enumerate(features.examples) if example.split != "test"], dtype=np.int64)
+    of = np.asarray(folds)[places]
+
+    def part(chosen: np.ndarray) -> Labelled:
+        return Labelled(features, places[chosen], targets[places[chosen]])
+
+    def fold(number: int | None) -> Labelled | None:
+        return None if number is None else part(of == number)
+
+    kept_apart = [number for number in (judged, validation) if number is not None]
+    return Splits(part(~np.isin(of, kept_apart)), fold(validation), fold(judged))
+
+
+def _judge(trainable: TrainablePart, splits: Splits, task: Task, recipe: Recipe) -> _Fold:
+    test = splits.test
+    if test is None:
+        raise ValueError("a fold must be judged")
+    adapted = adapt(trainable, splits, task, recipe, ignore)
+    raw = predict_logits(trainable, test)
+    probe = raw if adapted.probe is None else predict_logits(adapted.probe, test)
+    uninformed = np.broadcast_to(task.uninformed(splits.train.targets), raw.shape)
+    return _Fold(
+        test.indices, task.pooled(raw), raw, adapted.probe_task.pooled(probe), uninformed,
+        task.metrics(raw, test.targets, intervals=False)[f"eval_{task.metric}"], _best_epoch(adapted.history),
+    )  # fmt: skip
+
+
+def _best_epoch(history: Sequence[EpochEnded]) -> float:
+    return max((event.epoch for event in history if event.stage == "thawed" and event.best), default=0)
