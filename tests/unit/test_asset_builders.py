@@ -8,7 +8,7 @@ import struct
 import pytest
 from PIL import Image
 
-from headstart.assets.builders import photos, sentiment, voice_commands
+from headstart.assets.builders import minilm_l3, photos, sentiment, voice_commands
 from headstart.assets.builders.qt_resources import resources
 from headstart.assets.builders.split import fixed_split
 
@@ -41,6 +41,11 @@ def test_voice_commands_are_the_shortest_words_said_by_both() -> None:
     }
     keys = texts.keys() - {"digits/40"}
     assert voice_commands.choose(texts, keys) == {"nuovo": "zz-new", "quattro": "digits/4"}
+
+
+def test_a_vocabulary_is_spelled_as_published() -> None:
+    pieces = ["[PAD]", "▁", "[unused1]", "▁the", "ing", "▁[", "##"]
+    assert minilm_l3.as_published(pieces) == ["[PAD]", "[unused0]", "[unused1]", "the", "##ing", "[", "####"]
 
 
 def qt_resource(files: dict[str, bytes]) -> bytes:

@@ -57,7 +57,73 @@ def write_onnx(folder: Path) -> Path:
     return folder / "net.onnx"
 
 
+def write_tflite(folder: Path) -> Path:
+    """Write one constant, which an operator makes a second tensor of."""
+
+    def tensor(name: bytes, buffer: int) -> Table:
+        return [[2, 3], 0, buffer, name]
+
+    operator = [0, [0], [1]]
+    graph = [[tensor(b"layer/weight", 1), tensor(b"halved", 0)], [], [1], [operator]]
+    model = [3, [[6, None, None, 6]], [graph], None, [[None], [WEIGHT.tobytes()]]]
+    data = bytearray(struct.pack("<I", 8) + b"TFL3")
+    _append(data, model)
+    (folder / "net.tflite").write_bytes(data)
+    return folder / "net.tflite"
+
+
+Table = list  # of fields: a number, bytes, a list of numbers or of tables, or None
+
+
+def _append(data: bytearray, fields: Table) -> int:
+    """Append a table of a flatbuffer, its vtable behind it, and what it refers to; return where it is."""
+    at = len(data)
+    data += bytes(4 + 4 * len(fields))
+    struct.pack_into("<i", data, at, at - len(data))
+    places = [0 if field is None else 4 + 4 * number for number, field in enumerate(fields)]
+    data += struct.pack(f"<{2 + len(fields)}H", 4 + 2 * len(fields), 4 + 4 * len(fields), *places)
+    for number, field in enumerate(fields):
+        if isinstance(field, int):
+            struct.pack_into("<i", data, at + 4 + 4 * number, field)
+        elif field is not None:
+            struct.pack_into("<I", data, at + 4 + 4 * number, len(data) - (at + 4 + 4 * number))
+            _append_vector(data, field)
+    return at
+
+
+def _append_vector(data: bytearray, field: bytes | list) -> None:
+    data += struct.pack("<I", len(field))
+    if isinstance(field, bytes):
+        data += field
+        return
+    start = len(data)
+    data += bytes(4 * len(field))
+    for number, one in enumerate(field):
+        place = start + 4 * number
+        struct.pack_into("<i", data, place, one if isinstance(one, int) else _append(data, one) - place)
+
+
+def write_gguf(folder: Path) -> Path:
+    return write_gguf_tensor(folder, 0, (2, 3), WEIGHT.tobytes())
+
+
+def write_gguf_tensor(folder: Path, kind: int, shape: tuple[int, ...], raw: bytes) -> Path:
+    def text(value: str) -> bytes:
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    entries = text("general.name") + struct.pack("<I", 8) + text("toy")
+    entries += text("general.alignment") + struct.pack("<II", 4, 64)
+    entries += text("tokens") + struct.pack("<IIQ", 9, 8, 2) + text("a") + text("b")
+    entries += text("scores") + struct.pack("<IIQ2f", 9, 6, 2, 0.5, 1.5)
+    described = text("layer.weight") + struct.pack(f"<I{len(shape)}Q", len(shape), *reversed(shape))
+    data = b"GGUF" + struct.pack("<IQQ", 3, 1, 4) + entries + described + struct.pack("<IQ", kind, 0)
+    (folder / "net.gguf").write_bytes(data + bytes(-len(data) % 64) + raw)
+    return folder / "net.gguf"
+
+
 WRITERS = {
+    "tflite": write_tflite,
+    "gguf": write_gguf,
     "safetensors_folder": write_safetensors,
     "torch_pickle": write_torch,
     "ctranslate2": write_ctranslate2,
@@ -226,6 +292,50 @@ def test_a_pickle_that_is_not_weights_is_refused(tmp_path: Path) -> None:
 def test_onnx_names_anonymous_weights_after_their_node(tmp_path: Path) -> None:
     write_onnx(tmp_path)
     assert list(read(tmp_path, "onnx_initialisers").tensors) == ["layer.MatMul.1"]
+
+
+def test_tflite_lists_the_operators_by_the_names_of_their_tensors(tmp_path: Path) -> None:
+    checkpoint = read(write_tflite(tmp_path), "tflite")
+    assert list(checkpoint.tensors) == ["layer/weight"]
+    assert checkpoint.metadata == {
+        "inputs": [],
+        "outputs": ["halved"],
+        "operators": [{"operator": "dequantize", "inputs": ["layer/weight"], "outputs": ["halved"]}],
+    }
+
+
+def test_gguf_metadata(tmp_path: Path) -> None:
+    assert read(write_gguf(tmp_path), "gguf").metadata == {
+        "version": 3,
+        "general.name": "toy",
+        "general.alignment": 64,
+        "tokens": ["a", "b"],
+        "scores": [0.5, 1.5],
+    }
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2, 3, 8, 30])
+def test_gguf_gives_the_values_that_were_quantised(kind: int, tmp_path: Path) -> None:
+    codes = np.arange(64, dtype=np.int64).reshape(2, 32) % 16
+    half = (codes[:, :16] | codes[:, 16:] << 4).astype(np.uint8)
+    scale, least = np.float16(0.25), np.float16(-1.5)
+    expected = {2: 0.25 * (codes - 8), 3: 0.25 * codes - 1.5}.get(kind, 0.25 * codes)
+    rows = {
+        2: [scale.tobytes() + row.tobytes() for row in half],
+        3: [scale.tobytes() + least.tobytes() + row.tobytes() for row in half],
+        8: [scale.tobytes() + row.astype(np.int8).tobytes() for row in codes],
+        0: [expected.astype("<f4").tobytes()],
+        1: [expected.astype("<f2").tobytes()],
+        30: [(expected.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()],
+    }[kind]
+    file = write_gguf_tensor(tmp_path, kind, (2, 32), b"".join(rows))
+    np.testing.assert_array_equal(read(file, "gguf").tensors["layer.weight"], expected)
+
+
+def test_gguf_refuses_a_quantisation_that_it_does_not_know(tmp_path: Path) -> None:
+    file = write_gguf_tensor(tmp_path, 14, (2, 32), bytes(64))
+    with pytest.raises(CheckpointError, match="type 14"):
+        read(file, "gguf")
 
 
 def test_ctranslate2_resolves_aliases(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ import numpy as np
 
 from headstart.errors import CheckpointError, HeadstartError, UsageError, nearest
 
-READERS = ("ctranslate2", "onnx_initialisers", "safetensors_folder", "torch_pickle")
+_OTHERS = ("contract", "conversion", "hub")
+READERS = tuple(sorted(file.stem for file in Path(__file__).parent.glob("[a-z]*.py") if file.stem not in _OTHERS))
 
 _HINT = "obtain the file again, and check that nothing else writes to it"
 
@@ -83,6 +85,26 @@ def only_file(path: Path, *suffixes: str) -> Path:
             "name a folder with exactly one, or the file itself",
         )
     return found[0]
+
+
+class Cursor:
+    """A position in little-endian bytes that never moves past their end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = memoryview(data)
+        self.at = 0
+
+    def take(self, size: int) -> memoryview:
+        """Return the next `size` bytes."""
+        if size > len(self._data) - self.at:
+            raise ValueError(f"it ends within {size} bytes from {self.at}")
+        self.at += size
+        return self._data[self.at - size : self.at]
+
+    def number(self, code: str) -> int:
+        """Return the next integer; `code` is that of the module struct."""
+        (value,) = struct.unpack(f"<{code}", self.take(struct.calcsize(f"<{code}")))
+        return int(value)
 
 
 def array(raw: bytes | memoryview, dtype: str, shape: Sequence[int]) -> np.ndarray:

@@ -18,17 +18,17 @@ from headstart.errors import CheckpointError, MissingExtra
 REVISION = 1
 """Raised whenever a conversion would write other bytes, so that folders made before are not found."""
 
+Files = Mapping[str, Mapping[str, Any] | str]
+
 Convert = Callable[[Checkpoint], tuple[dict[str, Any], dict[str, np.ndarray]]]
 """Return the configuration for transformers and float32 tensors under the names of the hub."""
 
 
-def convert_once(
-    weights: Path, *, reader: str, convert: Convert, files: Mapping[str, Mapping[str, Any]], cache: Path
-) -> Path:
+def convert_once(weights: Path, *, reader: str, convert: Convert, files: Files, cache: Path) -> Path:
     """Return the folder in hub layout for the file `weights`, made if it is not in `cache` yet.
 
     Args:
-        files: further JSON files by name, such as `preprocessor_config.json`.
+        files: further files by name: what goes into a JSON file such as `preprocessor_config.json`, or a whole text.
         cache: where converted folders are kept, named after the content of `weights` and the conversion.
 
     Raises:
@@ -66,7 +66,7 @@ def _converted(weights: Path, reader: str, convert: Convert) -> tuple[dict[str, 
         ) from error
 
 
-def _key(weights: Path, convert: Convert, files: Mapping[str, Mapping[str, Any]]) -> str:
+def _key(weights: Path, convert: Convert, files: Files) -> str:
     digest = xxhash.xxh3_128(f"{REVISION} {convert.__module__} {json.dumps(files, sort_keys=True)}".encode())
     with reading(weights), weights.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -74,7 +74,7 @@ def _key(weights: Path, convert: Convert, files: Mapping[str, Mapping[str, Any]]
     return digest.hexdigest()
 
 
-def _write(folder: Path, files: Mapping[str, Mapping[str, Any]], tensors: dict[str, np.ndarray]) -> None:
+def _write(folder: Path, files: Files, tensors: dict[str, np.ndarray]) -> None:
     try:
         from safetensors.numpy import save_file
     except ImportError:
@@ -84,7 +84,8 @@ def _write(folder: Path, files: Mapping[str, Mapping[str, Any]], tensors: dict[s
     tensors = {name: np.require(tensor, requirements="C") for name, tensor in tensors.items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     for name, content in files.items():
-        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        text = content if isinstance(content, str) else json.dumps(content, indent=2) + "\n"
+        (folder / name).write_text(text, encoding="utf-8")
     for path in [*folder.iterdir(), folder]:
         descriptor = os.open(path, os.O_RDONLY)
         os.fsync(descriptor)

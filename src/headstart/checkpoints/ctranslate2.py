@@ -8,12 +8,11 @@ Source: `ctranslate2/specs/model_spec.py` (`ModelSpec._serialize`) of https://gi
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
 
-from headstart.checkpoints.contract import Checkpoint, array, only_file, reading
+from headstart.checkpoints.contract import Checkpoint, Cursor, array, only_file, reading
 
 _DTYPES = ("float32", "int8", "int16", "int32", "float16", "bfloat16")
 _VERSIONS = range(4, 7)
@@ -27,41 +26,24 @@ def read(path: Path) -> Checkpoint:
     """
     file = only_file(path, ".bin")
     with reading(file):
-        cursor = _Cursor(file.read_bytes())
+        cursor = Cursor(file.read_bytes())
         version = cursor.number("I")
         if version not in _VERSIONS:
             raise ValueError(f"its format version {version} is not one of 4 to 6")
-        metadata = {"spec": cursor.name(), "revision": cursor.number("I")}
+        metadata = {"spec": _name(cursor), "revision": cursor.number("I")}
         tensors = dict(_variable(cursor) for _ in range(cursor.number("I")))
         for _ in range(cursor.number("I")):
-            alias, target = cursor.name(), cursor.name()
+            alias, target = _name(cursor), _name(cursor)
             tensors[alias] = tensors[target]
         return Checkpoint(tensors, metadata)
 
 
-def _variable(cursor: _Cursor) -> tuple[str, np.ndarray]:
-    name = cursor.name()
+def _variable(cursor: Cursor) -> tuple[str, np.ndarray]:
+    name = _name(cursor)
     shape = [cursor.number("I") for _ in range(cursor.number("B"))]
     dtype = _DTYPES[cursor.number("B")]
     return name, array(cursor.take(cursor.number("I")), dtype, shape)
 
 
-class _Cursor:
-    """A position in the file that never moves past its end."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = memoryview(data)
-        self._at = 0
-
-    def take(self, size: int) -> memoryview:
-        if size > len(self._data) - self._at:
-            raise ValueError(f"it ends within {size} bytes from {self._at}")
-        self._at += size
-        return self._data[self._at - size : self._at]
-
-    def number(self, code: str) -> int:
-        (value,) = struct.unpack(f"<{code}", self.take(struct.calcsize(f"<{code}")))
-        return int(value)
-
-    def name(self) -> str:
-        return bytes(self.take(self.number("H"))).rstrip(b"\0").decode()
+def _name(cursor: Cursor) -> str:
+    return bytes(cursor.take(cursor.number("H"))).rstrip(b"\0").decode()
