@@ -30,7 +30,13 @@ def say(text: str = "") -> None:
 
 def say_json(value: Any) -> None:
     """Write `value` to stdout as one line of JSON; numbers that JSON lacks become null."""
-    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False) + "\n")
+    value = _finite(value)
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair, or a stdout that is not UTF-8
+        line = json.dumps(value, allow_nan=False)
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,12 +38,23 @@ def saying_what_failed(path: Path, needed_bytes: int) -> Iterator[None]:
     """Turn what the system says of a failed write into an error with path, needed and free bytes."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        code = _system_code(error)
+        if code is None:
+            raise
+        if code in (errno.ENOSPC, errno.EDQUOT):
             raise no_space(path, needed_bytes) from error
         raise MachineError(
-            f"`{path}` cannot be written: {error.strerror}", "check the folder and its rights"
+            f"`{path}` cannot be written: {os.strerror(code)}", "check the folder and its rights"
         ) from error
+
+
+def _system_code(error: Exception) -> int | None:
+    """Return what the system said, also where a library in Rust (safetensors) has made a sentence of it."""
+    if isinstance(error, OSError):
+        return error.errno
+    said = re.search(r"\(os error (\d+)\)", str(error))
+    return int(said[1]) if said else None
 
 
 def no_space(path: Path, needed_bytes: int) -> NoSpace:

@@ -61,8 +61,8 @@ def plugin(folder: str, name: str) -> Any:
     """Return the plug-in called `name`, or raise with the nearest valid name."""
     try:
         return plugins(folder)[name]
-    except KeyError:
-        raise UsageError(f"there is no {NOUNS[folder]} `{name}`", nearest(name, plugins(folder))) from None
+    except (KeyError, TypeError):  # TypeError: a file that names it holds a list, say
+        raise UsageError(f"there is no {NOUNS[folder]} `{name}`", nearest(str(name), plugins(folder))) from None
 
 
 def _modules(folder: str) -> list[ModuleType]:

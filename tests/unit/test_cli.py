@@ -208,7 +208,7 @@ def test_an_interrupt_says_that_the_cache_is_kept(api, headstart_says, monkeypat
     monkeypatch.setattr(api, "fit", fit)
     code, _, err = headstart_says("fit", "data")
     assert code == 130
-    assert "what was cached is kept" in err
+    assert "what was cached is kept; go on with --resume" in err
 
 
 def test_fit_without_torch_names_the_extra_for_the_data(headstart_says, monkeypatch, tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import math
 
@@ -83,3 +84,13 @@ def test_events_are_described_in_words(event, parts):
     described = console.describe(event).replace("\N{NO-BREAK SPACE}", " ")
     assert "\n" not in described
     assert all(part in described for part in parts), described
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_json_can_be_written_whatever_the_name_and_the_terminal(monkeypatch, encoding):
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr("sys.stdout", stdout)
+    for name in ("Größe", "caf\udce9.png"):
+        console.say_json({"input": name})
+    lines = stdout.buffer.getvalue().splitlines()
+    assert [json.loads(line)["input"] for line in lines] == ["Größe", "caf\udce9.png"]

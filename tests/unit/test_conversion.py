@@ -11,7 +11,7 @@ import pytest
 
 from headstart.checkpoints.contract import Checkpoint, read
 from headstart.checkpoints.conversion import convert_once
-from headstart.errors import CheckpointError
+from headstart.errors import CheckpointError, NoSpace
 
 WEIGHT = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -58,3 +58,15 @@ def test_another_network_is_refused_and_leaves_nothing(weights: Path, tmp_path: 
     with pytest.raises(CheckpointError, match="other/weight"):
         convert_once(weights, reader="ctranslate2", convert=wants_more, files={}, cache=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_full_disk_leaves_nothing_half_converted(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(NoSpace):
+        convert_once(weights, reader="ctranslate2", convert=convert, files={}, cache=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []

@@ -300,3 +300,9 @@ def test_any_bytes_are_a_dataset_or_one_documented_error(content: str | bytes, e
         path = Path(folder) / f"data.{ending}"
         path.write_bytes(header * (len(data) % 2) + data)
         assert len(open_dataset(path).labels) > 1
+
+
+def test_a_group_column_that_was_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match="no column `speakr`") as caught:
+        opened(tmp_path, "text,label,speaker\na,x,1\nb,y,2\n", group_column="speakr")
+    assert caught.value.hint == "name the column with --group-column: did you mean `speaker`?"

@@ -137,3 +137,12 @@ def test_inputs_that_are_not_there(tmp_path: Path):
         open_inputs([tmp_path / "photo.png"], "image")
     with pytest.raises(DataError, match="holds no image files"):
         open_inputs([tmp_path], "image")
+
+
+def test_a_bad_table_in_a_folder_costs_no_other_file_its_place(tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_bytes(b"text\na\0b\n")
+    (tmp_path / "good.txt").write_text("fine")
+    bad, good = open_inputs([tmp_path], "text")
+    assert isinstance(bad, Skipped)
+    assert "NUL byte" in bad.error
+    assert good.inputs == {"text": "fine"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.durable import write_durably
+from headstart.durable import saying_what_failed, write_durably
 from headstart.errors import MachineError, NoSpace
 
 # Every step of a write that a kill can fall on.
@@ -97,3 +97,13 @@ def test_a_kill_leaves_the_old_file_or_the_new_one(tmp_path: Path, monkeypatch: 
     assert path.read_bytes() == b"old"
     write_durably(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_a_full_disk_is_recognised_in_what_safetensors_says(tmp_path: Path) -> None:
+    with pytest.raises(NoSpace, match="needs 7 bytes"), saying_what_failed(tmp_path / "model.safetensors", 7):
+        raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def test_what_the_system_did_not_say_stays_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), saying_what_failed(tmp_path / "file", 7):
+        raise ZeroDivisionError

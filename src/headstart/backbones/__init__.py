@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,24 @@ def open_backbone(name_or_path: str | Path, *, examples: Sequence[Example] = (),
     name = str(name_or_path)
     folder = _locate(name)
     family, config = open_family(folder)
+    _require_kind(name, family, examples)
     family.adjust(config, examples)
     network = family.open(folder, config).to(device)
     return Backbone(
         name=name, family=family, network=network, preprocess=family.preprocess(folder, config), source=folder
+    )
+
+
+def _require_kind(name: str, family: Family, examples: Sequence[Example]) -> None:
+    """Raise where the backbone reads, say, photos and the examples are texts."""
+    given = next((next(iter(example.inputs)) for example in examples if family.kind not in example.inputs), None)
+    if given is None:
+        return
+    families = [one.name for one in plugins("backbones").values() if one.kind == given]
+    fitting = [f"`{one}`" for one, asset in assets.catalogue().items() if asset.family in families]
+    raise ModelError(
+        f"the backbone `{name}` reads {family.kind} inputs, and these are {given} inputs",
+        f"choose a backbone that reads them: {', '.join(fitting)}",
     )
 
 
@@ -61,8 +76,9 @@ def open_family(folder: Path) -> tuple[Family, Any]:
 
 
 def _locate(name: str) -> Path:
-    path = Path(name).expanduser()
-    if path.exists():
+    # os.path, unlike pathlib, raises on no name at all: `~nobody/model`, or one of 300 characters.
+    path = Path(os.path.expanduser(name))  # noqa: PTH111
+    if os.path.exists(path):  # noqa: PTH110
         return _converted(path)
     catalogue = assets.catalogue()
     if name in catalogue and catalogue[name].kind == "weights":

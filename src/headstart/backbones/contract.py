@@ -23,7 +23,7 @@ import xxhash
 from torch import nn
 
 from headstart.cut import Block, Features, FrozenPart, live_names
-from headstart.errors import CheckpointError, HeadstartError, ModelError
+from headstart.errors import CheckpointError, HeadstartError, ModelError, UnsafeFile
 from headstart.preprocess.contract import Preprocess
 from headstart.types import Example, Kind, Spec
 
@@ -147,11 +147,12 @@ def load_network(network_class: Any, folder: Path, config: Any, *, needed: str =
     Args:
         needed: only names with this prefix must be present (an encoder of a larger network).
     """
+    _refuse_pickles(folder)
     try:
         with quiet():
             network, info = network_class.from_pretrained(
                 folder, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True,
-                dtype=torch.float32, output_loading_info=True, **options,
+                dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **options,
             )  # fmt: skip
     except HeadstartError:
         raise
@@ -167,7 +168,29 @@ def load_network(network_class: Any, folder: Path, config: Any, *, needed: str =
             "the file does not belong to its config.json; obtain the folder again",
         )
     _require_all_layers(network, info["unexpected_keys"], folder)
+    _require_sound(network, info["mismatched_keys"], folder)
     return network.eval()
+
+
+def _refuse_pickles(folder: Path) -> None:
+    pickles = [path.name for path in sorted(folder.glob("*.bin")) + sorted(folder.glob("*.pt*"))]
+    if pickles and not any(folder.glob("*.safetensors")):
+        raise UnsafeFile(
+            f"`{folder / pickles[0]}` is a pickle, which may run code, and was not opened",
+            "obtain the same weights as model.safetensors",
+        )
+
+
+def _require_sound(network: nn.Module, mismatched: Iterable[tuple[str, Any, Any]], folder: Path) -> None:
+    """Raise where a weight of the file has another shape than the configuration says, or is no number."""
+    for name, found, wanted in sorted(mismatched):
+        raise CheckpointError(
+            f"`{name}` in `{folder}` has the shape {list(found)}, and its config.json says {list(wanted)}",
+            "the file does not belong to its config.json; obtain the folder again",
+        )
+    for name, weight in network.named_parameters():
+        if not weight.isfinite().all():
+            raise CheckpointError(f"`{name}` in `{folder}` holds values that are no numbers", "obtain the folder again")
 
 
 def _require_all_layers(network: nn.Module, unread: Iterable[str], folder: Path) -> None:

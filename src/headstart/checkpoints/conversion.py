@@ -13,6 +13,7 @@ import numpy as np
 import xxhash
 
 from headstart.checkpoints.contract import Checkpoint, read, reading
+from headstart.durable import saying_what_failed
 from headstart.errors import CheckpointError, MissingExtra
 
 REVISION = 1
@@ -38,8 +39,13 @@ def convert_once(weights: Path, *, reader: str, convert: Convert, files: Files, 
     folder = cache / _key(weights, convert, files)
     if not (folder / "config.json").is_file():
         config, tensors = _converted(weights, reader, convert)
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as making:
+        needed = sum(tensor.nbytes for tensor in tensors.values())
+        with saying_what_failed(folder, needed):
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (
+            saying_what_failed(folder, needed),
+            tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as making,
+        ):
             _write(Path(making) / "hub", {**files, "config.json": config}, tensors)
             try:
                 (Path(making) / "hub").rename(folder)

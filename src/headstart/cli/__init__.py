@@ -66,7 +66,7 @@ def _run(words: list[str]) -> int:
         console.say_error(known, as_json="--json" in words)
         return known.exit_code
     if code == INTERRUPTED:
-        console.note("interrupted; what was cached is kept, and the same command goes on from there")
+        console.note("interrupted; what was cached is kept" + ("; go on with --resume" if words[:1] == ["fit"] else ""))
     return code or 0
 
 

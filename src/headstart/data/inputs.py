@@ -41,10 +41,19 @@ def open_inputs(
     found: list[Example | Skipped] = []
     for given in inputs:
         path = require_existing(Path(given))
-        files = _files_inside(path, kind) if is_folder(path) else [path]
-        for file in files:
-            found += _text_inputs(file, columns) if kind == "text" else _media_inputs(file, kind)
+        if not is_folder(path):
+            found += _file_inputs(path, kind, columns)
+            continue
+        for file in _files_inside(path, kind):
+            try:
+                found += _file_inputs(file, kind, columns)
+            except DataError as error:  # one bad table costs no other file its answer
+                found.append(Skipped(printable(str(file)), error.message))
     return found
+
+
+def _file_inputs(path: Path, kind: Kind, columns: Columns) -> list[Example | Skipped]:
+    return _text_inputs(path, columns) if kind == "text" else _media_inputs(path, kind)
 
 
 def _files_inside(folder: Path, kind: Kind) -> list[Path]:

@@ -149,6 +149,8 @@ def examples(
         TableError: a needed column is missing, or a split has a name that nobody knows.
     """
     column, kind = _inputs(table, columns, kind)
+    if columns.group != Columns().group and split in (None, "train"):
+        _require(table, columns.group, "--group-column")
     rows = _Rows(table, columns, column, _pair(table, columns, kind), _labels(table, columns), kind, split, within)
     for sentence in table.notes:
         yield Note(sentence)

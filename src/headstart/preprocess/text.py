@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from headstart.errors import CheckpointError
+from headstart.errors import CheckpointError, UnreadableFile
 from headstart.preprocess.contract import Preprocess
 from headstart.types import Example
 
@@ -51,6 +51,10 @@ class TextPreprocess(Preprocess):
         return cls(tokenizer, min(max_steps, tokenizer.model_max_length))
 
     def decode(self, example: Example) -> dict[str, list[int]]:
+        try:
+            "".join(str(text) for text in example.inputs.values()).encode()
+        except UnicodeEncodeError:
+            raise UnreadableFile(example.name, "holds bytes that are no characters of UTF-8") from None
         encoded = self.tokenizer(
             example.inputs["text"],
             example.inputs.get("text_pair"),
