@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +12,12 @@ import numpy as np
 from headstart.backbones import open_backbone
 from headstart.cut import TrainablePart
 from headstart.data.dataset import Dataset, open_dataset
+from headstart.data.objects import data_path
 from headstart.device import resolve_device
 from headstart.durable import write_durably
 from headstart.errors import DataError
 from headstart.events import Listener, Note, ignore
-from headstart.features.cache import FeatureCache
+from headstart.features.cache import open_cache
 from headstart.features.extract import FeatureSet, extract
 from headstart.heads.contract import make_head
 from headstart.model import RECORD, Model, assemble, load
@@ -48,13 +46,13 @@ __all__ = ["evaluate", "fit", "load", "trace"]
 
 
 def fit(
-    data: str | Path, *, recipe: Recipe | None = None, output_dir: str | Path | None = None, resume: bool = False,
+    data: Any, *, recipe: Recipe | None = None, output_dir: str | Path | None = None, resume: bool = False,
     listener: Listener = ignore, **settings: Any,
 ) -> Model:  # fmt: skip
     """Adapt a pre-trained backbone to labelled data, save the model with its report, and return it.
 
     Args:
-        data: a folder or a table.
+        data: a folder or a table, or a data set of Hugging Face's `datasets`.
         recipe: all settings; single ones may be given by keyword: `freeze=9`.
         output_dir: where the model goes; by default a new folder below `headstart-runs`.
         resume: go on with an unfinished run in `output_dir`; cached features are never computed again either way.
@@ -63,9 +61,9 @@ def fit(
     Raises:
         HeadstartError: what is wrong and the way out; nothing half-written is left behind.
     """
-    recipe = (recipe or Recipe()).replace(**settings)
+    data, recipe = data_path(data), (recipe or Recipe()).replace(**settings)
     device = resolve_device(recipe.device)
-    with OutputFolder(output_dir, data, recipe, resume=resume) as folder, _open_cache(recipe) as cache:
+    with OutputFolder(output_dir, data, recipe, resume=resume) as folder, open_cache(keep=recipe.cache) as cache:
         stages = Stages()
         dataset = _open(data, recipe)
         backbone = open_backbone(
@@ -144,7 +142,7 @@ def _report(run: Run, folder: Path) -> None:
 
 def evaluate(
     model: Model,
-    data: str | Path,
+    data: Any,
     *,
     text_column: str = "text",
     text_pair_column: str = "text_pair",
@@ -161,7 +159,7 @@ def evaluate(
     """
     form = model.task.form
     dataset = open_dataset(
-        data, kind=model.kind, forms=[form], text_column=text_column, text_pair_column=text_pair_column,
+        data_path(data), kind=model.kind, forms=[form], text_column=text_column, text_pair_column=text_pair_column,
         label_column=label_column,
     )  # fmt: skip
     examples = _unseen(dataset, model, listener)
@@ -194,17 +192,6 @@ def _unseen(dataset: Dataset, model: Model, listener: Listener) -> list[Example]
             f"the model was trained on all of `{dataset.source}`", "give labelled data that it has not seen"
         )
     return unseen
-
-
-@contextmanager
-def _open_cache(recipe: Recipe) -> Iterator[FeatureCache]:
-    """Give the cache on this machine; without one, features live in a folder that goes with the run."""
-    with tempfile.TemporaryDirectory(prefix="headstart-") as place:
-        cache = FeatureCache() if recipe.cache else FeatureCache(Path(place))
-        try:
-            yield cache
-        finally:
-            cache.close()
 
 
 def _without_unreadable(dataset: Dataset, features: FeatureSet, listener: Listener) -> Dataset:

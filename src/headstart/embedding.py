@@ -16,6 +16,7 @@ from headstart.backbones import open_backbone
 from headstart.data.checks import require_existing
 from headstart.data.dataset import Dataset, open_dataset, open_inputs
 from headstart.data.media import kind_of_file
+from headstart.data.objects import data_path
 from headstart.data.targets import TargetForm
 from headstart.data.walk import walk
 from headstart.device import resolve_device
@@ -42,13 +43,13 @@ class Embedding:
 
 
 def embed(
-    data: str | Path, *, backbone: str = "auto", keep: Depth = "auto", recipe: Recipe | None = None,
+    data: Any, *, backbone: str = "auto", keep: Depth = "auto", recipe: Recipe | None = None,
     listener: Listener = ignore, **settings: Any,
 ) -> Embedding:  # fmt: skip
     """Return one vector an example: the features after block `keep`, pooled as the family's head pools them.
 
     Args:
-        data: a folder or a table as `fit` reads it, or without labels as `predict` does.
+        data: a folder, a table or a data set as `fit` reads it, or without labels as `predict` does.
         keep: which block the vectors are read after; `auto` is the family's measured default.
         recipe: the other settings: columns, engine, device, storage, cache, seed.
 
@@ -56,7 +57,7 @@ def embed(
         HeadstartError: what is wrong and the way out.
     """
     recipe = (recipe or Recipe()).replace(**settings)
-    dataset = _open(data, recipe)
+    dataset = _open(data_path(data), recipe)
     name = choose_backbone(dataset.kind, backbone)
     network = open_backbone(name, examples=dataset.examples, device=resolve_device(recipe.device))
     default, _ = network.family.default_depths(len(network.blocks))
@@ -90,16 +91,15 @@ class AsFound(TargetForm):
         return (target,) if isinstance(target, str) else ()
 
 
-def _open(data: str | Path, recipe: Recipe) -> Dataset:
+def _open(source: Path, recipe: Recipe) -> Dataset:
     """Read labelled data; what has no labels is read like what is to be predicted, without splits."""
     try:
         return open_dataset(
-            data, forms=[AsFound()], seed=recipe.seed, text_column=recipe.text_column,
+            source, forms=[AsFound()], seed=recipe.seed, text_column=recipe.text_column,
             label_column=recipe.label_column, group_column=recipe.group_column,
         )  # fmt: skip
     except DataError:
-        source = require_existing(Path(data))
-        kinds = map(kind_of_file, walk(source))
+        kinds = map(kind_of_file, walk(require_existing(source)))
         kind: Kind = next((one for one in kinds if one), "text")
         try:
             found = open_inputs([source], kind, text_column=recipe.text_column)

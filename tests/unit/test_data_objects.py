@@ -63,6 +63,18 @@ def test_parquet_that_datasets_writes_keeps_class_names(tmp_path: Path) -> None:
     assert open_dataset(tmp_path / "t.parquet").labels == ("negative", "positive")
 
 
+def test_an_object_is_learnt_from_and_judged_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from headstart import api
+    from headstart import model as model_module
+    from networks import write_network
+
+    monkeypatch.setattr(model_module, "_verify", lambda *_: None)
+    network = str(write_network(tmp_path / "network"))
+    made = datasets.Dataset.from_list(reviews(48)).train_test_split(0.25, seed=0)
+    model = api.fit(made, backbone=network, freeze="all", baselines=False, output_dir=tmp_path / "model")
+    assert model.record.metrics["eval_accuracy"] == api.evaluate(model, made)["metrics"]["eval_accuracy"]
+
+
 def test_recordings_come_along(tmp_path: Path) -> None:
     import io
 

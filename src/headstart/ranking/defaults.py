@@ -18,7 +18,6 @@ from headstart.types import Kind
 
 # The best of the catalogue for each kind of data.
 BACKBONES: dict[Kind, str] = {"text": "minilm-l6", "image": "efficientnet-lite0", "audio": "whisper-tiny.en"}
-_EXTRAS = {"openvino": "openvino"}
 
 
 def wanted_tasks(recipe: Recipe) -> tuple[Kind | None, list[TargetForm]]:
@@ -78,7 +77,7 @@ def choose_engine(recipe: Recipe) -> Engine:
     """Return the engine that the recipe names; `auto` is the reference, PyTorch in float32."""
     engine: Engine = plugin("engines", "torch" if recipe.engine == "auto" else recipe.engine)
     if not engine.available():
-        raise MissingExtra(engine.name, _EXTRAS.get(engine.name, "all"))
+        raise MissingExtra(engine.name, engine.name)
     if engine.name != "torch" and resolve_device(recipe.device) != "cpu":
         raise UsageError(f"the engine `{engine.name}` runs on the processor only", "add `--device cpu`")
     return engine
