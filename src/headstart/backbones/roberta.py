@@ -59,6 +59,8 @@ class Roberta(Bert):
 
     def stock_form(self, head: str, task: str, config: Any) -> StockForm | None:
         """RobertaForSequenceClassification has a dense layer and tanh of its own: our head `pooler`."""
+        if (head, task) == ("tokens", "token-classification"):
+            return StockForm(_token_class, {"linear": "classifier"})
         if (head, task) != ("pooler", "text-classification"):
             return None
         return StockForm(_stock_class, {"dense": "classifier.dense", "linear": "classifier.out_proj"})
@@ -68,6 +70,12 @@ def _stock_class() -> type[nn.Module]:
     from transformers import RobertaForSequenceClassification
 
     return RobertaForSequenceClassification
+
+
+def _token_class() -> type[nn.Module]:
+    from transformers import RobertaForTokenClassification
+
+    return RobertaForTokenClassification
 
 
 family = Roberta()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,22 @@ class TextPreprocess(Preprocess):
             max_length=self.max_steps,
         )
         return {name: encoded[name] for name in self.tokenizer.model_input_names if name in encoded}
+
+    def word_steps(self, example: Example) -> list[int]:
+        """Return the step at which each word begins, in order; words are what spaces separate.
+
+        The list ends with the last word of which the backbone reads a beginning.
+        """
+        text = str(example.inputs["text"])
+        encoded = self.tokenizer(text, truncation=True, max_length=self.max_steps, return_offsets_mapping=True)
+        ends = [match.end() for match in re.finditer(r"\S+", text)]
+        first: dict[int, int] = {}
+        for step, (start, end) in enumerate(encoded["offset_mapping"]):
+            if end > start:
+                first.setdefault(bisect_right(ends, start), step)
+        known = [first.get(word, -1) for word in range(len(ends))]
+        read = next((word for word, step in enumerate(known) if step < 0), len(known))
+        return known[:read]
 
     def batch(self, decoded: Sequence[dict[str, list[int]]]) -> dict[str, np.ndarray]:
         """Return `input_ids`, `attention_mask` and, where the tokenizer has them, `token_type_ids`, all [N, T]."""
