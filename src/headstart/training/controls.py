@@ -32,7 +32,7 @@ LEARNING_RATES = (3e-4, 1e-3, 3e-3)
 _TRIAL_SHARE = 0.15  # of the time limit, for each learning rate that is tried
 _WORTH_TRIALS = 90.0  # seconds below which trials would eat the time they are to save
 _PATIENCE = 10
-_RECALIBRATION = 512  # examples, enough for averages over all pixels of a map
+_RECALIBRATION = 128  # examples; their maps have pixels enough for good averages
 _MOST_EPOCHS = 200
 
 
