@@ -51,7 +51,7 @@ class ShortMobileNetV2Model(MobileNetV2Model):
             drop(self, kept)
 
 
-def drop(network: MobileNetV2Model, keep: int) -> None:
+def drop(network: Any, keep: int) -> None:
     """Drop the blocks above `keep`, in place."""
     if keep <= len(network.layer) + 1:
         network.conv_1x1 = nn.Identity()
@@ -64,7 +64,8 @@ def convert(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, np.ndarra
     Raises:
         KeyError: a convolution is missing.
     """
-    found, tensors = _convolutions(checkpoint), {}
+    found = _convolutions(checkpoint)
+    tensors: dict[str, np.ndarray] = {}
     for theirs, ours in _names():
         weight, bias = found[theirs]
         tensors |= {

@@ -35,7 +35,7 @@ class ShortWav2Vec2Model(Wav2Vec2Model):
             drop(self, kept)
 
 
-def drop(network: Wav2Vec2Model, keep: int) -> None:
+def drop(network: Any, keep: int) -> None:
     """Drop the blocks above `keep`, in place; a final norm stays where there is a raw stream to normalise."""
     network.encoder.layers = network.encoder.layers[: max(0, keep - len(_BELOW_LAYERS))]
     if keep < 3:
@@ -73,7 +73,7 @@ class Wav2Vec2(Family):
     def tiny(self) -> Wav2Vec2Config:
         return Wav2Vec2Config(
             hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64, conv_dim=(16, 16),
-            conv_kernel=(10, 8), conv_stride=(8, 8), num_feat_extract_layers=2, num_conv_pos_embeddings=4,
+            conv_kernel=(10, 8), conv_stride=(8, 8), num_conv_pos_embeddings=4,
             num_conv_pos_embedding_groups=2, mask_time_prob=0.0,
         )  # fmt: skip
 
