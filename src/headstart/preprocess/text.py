@@ -66,9 +66,9 @@ class TextPreprocess(Preprocess):
         return {name: encoded[name] for name in self.tokenizer.model_input_names if name in encoded}
 
     def word_steps(self, example: Example) -> list[int]:
-        """Return the step at which each word begins, in order; words are what spaces separate.
+        """Return the step at which each word begins; words are what spaces separate.
 
-        The list ends with the last word of which the backbone reads a beginning.
+        It is -1 for words that the backbone does not read: beyond its window, or of characters that it leaves out.
         """
         text = str(example.inputs["text"])
         encoded = self.tokenizer(text, truncation=True, max_length=self.max_steps, return_offsets_mapping=True)
@@ -77,9 +77,7 @@ class TextPreprocess(Preprocess):
         for step, (start, end) in enumerate(encoded["offset_mapping"]):
             if end > start:
                 first.setdefault(bisect_right(ends, start), step)
-        known = [first.get(word, -1) for word in range(len(ends))]
-        read = next((word for word, step in enumerate(known) if step < 0), len(known))
-        return known[:read]
+        return [first.get(word, -1) for word in range(len(ends))]
 
     def batch(self, decoded: Sequence[dict[str, list[int]]]) -> dict[str, np.ndarray]:
         """Return `input_ids`, `attention_mask` and, where the tokenizer has them, `token_type_ids`, all [N, T]."""

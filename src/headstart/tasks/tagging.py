@@ -119,10 +119,12 @@ class Tagging(Task):
         """Return the number of each word's tag at its first step, [N, T], and -100 at all other steps."""
         index = {label: number for number, label in enumerate(self.labels)}
         steps = [self._preprocess.word_steps(example) for example in examples]
-        targets = np.full((len(examples), 1 + max((max(one, default=0) for one in steps), default=0)), NOWHERE)
+        last = max((step for one in steps for step in one), default=0)
+        targets = np.full((len(examples), 1 + max(last, 0)), NOWHERE)
         for row, (example, places) in enumerate(zip(examples, steps, strict=True)):
-            for place, tag in zip(places, example.target, strict=False):
-                targets[row, place] = index[tag]
+            for place, tag in zip(places, example.target, strict=True):
+                if place >= 0:
+                    targets[row, place] = index[tag]
         return targets.astype(np.int64)
 
     def loss(self, logits: Tensor, targets: Tensor, *, balance: bool) -> Tensor:
@@ -187,8 +189,8 @@ class Tagging(Task):
     def _tags(self, chances: np.ndarray, example: Example) -> Tags:
         """Read one example's tags; words that the backbone did not see are outside."""
         words, steps = words_of(example), self._preprocess.word_steps(example)
-        tags = [self.labels[chances[step].argmax()] for step in steps] + [OUTSIDE] * (len(words) - len(steps))
-        scores = [float(chances[step].max()) for step in steps] + [0.0] * (len(words) - len(steps))
+        tags = [self.labels[chances[step].argmax()] if step >= 0 else OUTSIDE for step in steps]
+        scores = [float(chances[step].max()) if step >= 0 else 0.0 for step in steps]
         found = tuple(Span(start, end, kind, " ".join(words[start:end])) for start, end, kind in spans(tags))
         return Tags(tuple(words), tuple(tags), tuple(scores), found)
 
