@@ -253,6 +253,10 @@ def test_predict_prints_as_many_classes_as_asked(api, headstart_says):
     assert headstart_says("predict", "model", "--text", "a", "--top", "5")[1] == "a\tgood 0.750, bad 0.250\n"
 
 
+def test_predict_prints_one_line_an_input_whatever_its_name(api, headstart_says):
+    assert headstart_says("predict", "model", "--text", "a\nb\tgood 1.000")[1] == "a b good 1.000\tgood 0.750\n"
+
+
 def test_evaluate(api, headstart_says):
     said = json.loads(headstart_says("evaluate", "model", "data", "--json")[1])
     assert set(said) == {"metrics", "examples"}

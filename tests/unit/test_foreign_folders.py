@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from pathlib import Path
@@ -81,3 +82,13 @@ def test_a_text_that_is_no_unicode_is_unreadable(tmp_path: Path) -> None:
     preprocess = open_backbone(write_network(tmp_path)).preprocess
     with pytest.raises(UnreadableFile, match="no characters"):
         preprocess.decode(Example("row 1", {"text": "caf\udce9"}))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"image_std": [0.5]}, {"size": {"height": 10**6, "width": 10**6}}], ids=["one channel", "a bomb"]
+)
+def test_an_image_processor_that_cannot_work_is_refused(tmp_path: Path, settings: dict[str, object]) -> None:
+    file = write_network(tmp_path, "vit") / "preprocessor_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | settings))
+    with pytest.raises(CheckpointError, match="no image processor"):
+        open_backbone(tmp_path)

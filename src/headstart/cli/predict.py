@@ -87,4 +87,5 @@ def _print(name: str, answer: Prediction | Skipped, top: int) -> None:
     if isinstance(answer, Skipped):
         console.note(f"skipped {name}: {answer.error}")
         return
-    console.say(f"{name}\t{answer.shown(top)}")
+    # One line an input, whatever line breaks and tabs its name has.
+    console.say(f"{' '.join(name.split())}\t{answer.shown(top)}")

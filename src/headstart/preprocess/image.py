@@ -15,6 +15,8 @@ from headstart.errors import CheckpointError
 from headstart.preprocess.contract import Preprocess
 from headstart.types import Example
 
+_MAX_SIDE = 4096  # networks look at a few hundred pixels a side
+
 
 class ImagePreprocess(Preprocess):
     """Wrap an image processor of transformers that works with Pillow alone."""
@@ -36,6 +38,7 @@ class ImagePreprocess(Preprocess):
             processor = AutoImageProcessor.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False, backend="pil"
             )
+            _try(processor)
         except Exception as error:  # several unrelated types, depending on what is wrong with the file
             raise CheckpointError(
                 f"`{folder}` has no image processor that can be read",
@@ -53,3 +56,11 @@ class ImagePreprocess(Preprocess):
 
     def save(self, folder: Path) -> None:
         self.processor.save_pretrained(folder)
+
+
+def _try(processor: Any) -> None:
+    """Raise for settings that can be read, and still make no picture, or one that fills the memory."""
+    sides = [side for name in ("size", "crop_size") for side in (processor.to_dict().get(name) or {}).values()]
+    if max(filter(None, sides), default=0) > _MAX_SIDE:
+        raise ValueError(f"it makes pictures of more than {_MAX_SIDE} pixels a side")
+    processor(np.zeros((8, 8, 3), np.uint8), return_tensors="np")
