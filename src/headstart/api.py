@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,8 @@ def fit(
             choose_backbone(dataset.kind, recipe.backbone), examples=dataset.examples, device=device
         )
         earlier = earlier_model(backbone)
-        dataset = dataset.not_judging(earlier.learnt if earlier else ())
+        learnt = earlier.learnt if earlier else frozenset()
+        dataset = dataset.not_judging(learnt)
         keep, freeze, head_name = choose_cut(backbone, recipe, task_class(dataset), earlier=earlier)
         engine = choose_engine(recipe)
         frozen, blocks = backbone.cut(freeze, keep)
@@ -91,7 +93,7 @@ def fit(
         trainable = TrainablePart(blocks, head).to(device)
         if features.stored:
             backbone.release_except(blocks)
-        splits, adapted, found = _train(trainable, features, dataset, task, recipe, listener)
+        splits, adapted, found = _train(trainable, features, dataset, task, recipe, learnt, listener)
         stages.end("train")
 
         finished = task.finish(trainable.head.linear)
@@ -117,14 +119,15 @@ def _open(data: str | Path, recipe: Recipe) -> Dataset:
 
 
 def _train(
-    trainable: TrainablePart, features: FeatureSet, dataset: Dataset, task: Task, recipe: Recipe, listener: Listener
-) -> tuple[Splits, Adapted, OutOfFold | None]:
+    trainable: TrainablePart, features: FeatureSet, dataset: Dataset, task: Task, recipe: Recipe,
+    learnt: Collection[str], listener: Listener,
+) -> tuple[Splits, Adapted, OutOfFold | None]:  # fmt: skip
     """Adapt what lies above the cut; with folds, after all of them have been judged."""
     targets = task.encode(features.examples)
     if not recipe.folds:
         splits = labelled_splits(features, targets)
         return splits, adapt(trainable, splits, task, recipe, listener), None
-    folds = dataset.folds(recipe.folds, seed=recipe.seed)
+    folds = dataset.folds(recipe.folds, seed=recipe.seed, learnt=learnt)
     of = [folds.get(example.name, -1) for example in features.examples]
     found = cross_validate(trainable, features, targets, of, task, recipe, listener=listener)
     splits, adapted = train_on_all(trainable, features, targets, of, task, recipe, found, listener=listener)

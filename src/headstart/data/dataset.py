@@ -96,9 +96,13 @@ class Dataset:
             ),
         )
 
-    def folds(self, count: int, *, seed: int = 0) -> dict[str, int]:
-        """Return the fold of every example outside the test split, by name; see `assign_folds`."""
-        examples = [example for example in self.examples if example.split != "test"]
+    def folds(self, count: int, *, seed: int = 0, learnt: Collection[str] = ()) -> dict[str, int]:
+        """Return the fold of every example that may be judged, by name; see `assign_folds`.
+
+        Args:
+            learnt: hashes of contents that a backbone has learnt from before; they and the test split are in no fold.
+        """
+        examples = [e for e in self.examples if e.split != "test" and self.hashes[e.name] not in learnt]
         hashes = [self.hashes[example.name] for example in examples]
         folds = assign_folds(examples, hashes, folds=count, seed=seed, form=self.form)
         return {example.name: fold for example, fold in zip(examples, folds, strict=True)}
