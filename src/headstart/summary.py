@@ -80,6 +80,8 @@ def _scores(record: Record) -> Iterator[str]:
         yield f"  {name:<26}{score:>6}  {interval}{unfinished}"
     if record.folds:
         yield f"  {wording.spread(record)}"
+    if not wording.in_percent(record.first_metric):
+        yield f"  {wording.others(record)}".rstrip()
 
 
 def _judged(title: str, judged: list[Judged]) -> Iterator[str]:

@@ -82,6 +82,11 @@ class ClassNames(TargetForm):
                 f"The labels are {len(counts)} different numbers: if they are quantities, ask for "
                 f"`--task {_kind(examples)}-regression`; as it is, each number is a class."
             )
+        elif sum(counts[name] for name in counts if ";" in name) > len(examples) / 5:
+            notes.append(
+                "Many labels have a `;` in them: if that stands between several labels, ask for "
+                f"`--task {_kind(examples)}-multilabel`; as it is, each combination is a class."
+            )
         elif len(counts) > max(FEW_CLASSES, len(examples) / 2):
             notes.append(f"There are {len(counts)} classes for {len(examples)} examples: is it the right label column?")
         return notes

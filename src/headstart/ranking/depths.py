@@ -37,7 +37,7 @@ def probe_depths(
         features = extract(
             dataset.examples, backbone=backbone, frozen=frozen, engine=engine, cache=cache, hashes=dataset.hashes
         )
-        head = make_head(backbone.family.head, backbone.outputs_at(keep), task.outputs)
+        head = make_head(task.head or backbone.family.head, backbone.outputs_at(keep), task.outputs)
         splits = labelled_splits(features, task.encode(features.examples))
         trainable = TrainablePart([], head)
         adapt(trainable, splits, task, recipe, ignore)

@@ -78,7 +78,7 @@ def readable_rows(table: Table) -> list[list[tuple[str, str]]]:
 def _cell(value: Any, form: str) -> str:
     if form == "percent":
         return wording.percent(value)
-    return f"{value:.2f}" if form == "number" else wording.excerpt(value, 48)
+    return wording.readable(value) if form == "number" else wording.excerpt(value, 48)
 
 
 def matrix(section: Matrix) -> list[tuple[str, list[tuple[int, float, bool]]]]:
@@ -140,5 +140,5 @@ def _template() -> Template:
 
 def _filters() -> dict[str, Any]:
     names = ("score", "interval", "certainty", "duration", "excerpt", "baseline_name", "metric_name")
-    sentences = ("headline", "comparison", "spread", "cut", "engine", "saved")
+    sentences = ("headline", "comparison", "others", "spread", "cut", "engine", "saved")
     return {name: getattr(wording, name) for name in names + sentences} | {"seconds_name": wording.SECONDS.get}

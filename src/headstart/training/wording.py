@@ -58,6 +58,19 @@ def headline(record: Record) -> str:
     return f"On {_examples(record)} it had never seen, the adapted model {_achieves(record)} {_range(record)}."
 
 
+def others(record: Record) -> str:
+    """Return the other metrics of the adapted model with their intervals."""
+    found = []
+    for name in record.metrics or {}:
+        ends = [find(record.metrics or {}, f"{name}_ci_{end}") for end in ("low", "high")]
+        value = find(record.metrics or {}, name)
+        if name != record.first_metric and value is not None and None not in ends:
+            low, high = (end for end in ends if end is not None)
+            control = Control(value, low, high)
+            found.append(f"{metric_name(name)} {score(value, name)} (95{NO_BREAK}% interval {interval(control, name)})")
+    return f"Also measured: {_listed(found)}." if found else ""
+
+
 def spread(record: Record) -> str:
     """Return how much the folds of a cross-validation differ."""
     scores = record.folds.get("scores", [])
@@ -165,13 +178,19 @@ def score(value: float | None, metric: str) -> str:
     """Return a score as people write it: `87 %` or `0.87`."""
     if value is None or not math.isfinite(value):
         return "unknown"
-    return percent(value) if in_percent(metric) else f"{value:.2f}"
+    return percent(value) if in_percent(metric) else readable(value)
+
+
+def readable(value: float) -> str:
+    """Return a number of any size with two places, or with three digits where it is large or close to nothing."""
+    return f"{value:.2f}" if value == 0 or 0.1 <= abs(value) < 1000 else f"{value:.3g}"
 
 
 def interval(control: Control, metric: str) -> str:
     """Return the ends of a score's interval: `81–92 %` or `0.81–0.92`."""
     low, high = score(control.ci_low, metric), score(control.ci_high, metric)
-    return f"{low.removesuffix(f'{NO_BREAK}%')}–{high}"
+    between = " to " if "-" in low + high else "–"
+    return f"{low.removesuffix(f'{NO_BREAK}%')}{between}{high}"
 
 
 def percent(share: float) -> str:
@@ -245,7 +264,7 @@ def _achieves(record: Record) -> str:
     value = score(find(record.metrics or {}, record.first_metric), record.first_metric)
     if record.first_metric == "eval_accuracy":
         return f"is right {value} of the time"
-    return f"reaches a {metric_name(record.first_metric)} of {value}"
+    return f"reaches {value} in {metric_name(record.first_metric)}"
 
 
 def _range(record: Record) -> str:
