@@ -155,6 +155,18 @@ def test_what_unfolds_to_too_much_is_refused_before_it_is_read(tmp_path: Path, m
         read(path)
 
 
+def test_few_bytes_that_stand_for_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = pyarrow.table({"text": pyarrow.array(["x" * 1000] * 20_000), "label": pyarrow.array(["a"] * 20_000)})
+    parquet.write_table(made, tmp_path / "t.parquet")
+    assert (tmp_path / "t.parquet").stat().st_size < 20_000
+    monkeypatch.setattr(arrow, "MAX_BYTES", 5_000_000)
+    with pytest.raises(TableError, match="unfolds to 5"):
+        read(tmp_path / "t.parquet")
+    monkeypatch.setattr(arrow, "MAX_ROWS", 19_999)
+    with pytest.raises(TableError, match="in 20,000 rows"):
+        read(tmp_path / "t.parquet")
+
+
 def mutants(data: bytes, count: int) -> list[bytes]:
     """Return truncations, flipped bytes and zeroed stretches of `data`."""
     random = np.random.default_rng(0)

@@ -63,6 +63,7 @@ def test_parquet_that_datasets_writes_keeps_class_names(tmp_path: Path) -> None:
     assert open_dataset(tmp_path / "t.parquet").labels == ("negative", "positive")
 
 
+@pytest.mark.slow
 def test_an_object_is_learnt_from_and_judged_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from headstart import api
     from headstart import model as model_module

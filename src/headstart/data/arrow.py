@@ -25,7 +25,8 @@ from headstart.types import Kind, Skipped
 if TYPE_CHECKING:
     import pyarrow
 
-MAX_BYTES = 4 << 30
+MAX_BYTES = 2 << 30
+MAX_ROWS = 10_000_000
 _KINDS: Mapping[str, Kind] = {"Image": "image", "Audio": "audio"}
 # What a recording or a picture starts with, where the table does not say how its file was called.
 _SIGNATURES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg"}
@@ -51,8 +52,10 @@ def read_table(path: Path, schema: pyarrow.Schema, batches: Iterable[pyarrow.Rec
     columns = _columns(schema)
     rows: list[tuple[int, Mapping[str, object]]] = []
     skipped = []
-    number = 0
+    number = size = 0
     for batch in batches:
+        size += batch.nbytes
+        refuse_large(path, size, number + batch.num_rows)
         for cells in batch.to_pylist():
             number += 1
             try:
@@ -80,11 +83,12 @@ def explaining(path: Path) -> Iterator[Any]:
         raise TableError(f"`{path}` is truncated or damaged: {cause}", "write it again") from error
 
 
-def refuse_large(path: Path, size: int) -> None:
-    """Raise where reading would need more than `MAX_BYTES` of memory."""
-    if size > MAX_BYTES:
+def refuse_large(path: Path, size: int, rows: int = 0) -> None:
+    """Raise where a table has more bytes or rows than fit into memory; few bytes can stand for many equal rows."""
+    if size > MAX_BYTES or rows > MAX_ROWS:
         raise TableError(
-            f"`{path}` unfolds to {size:,} bytes, more than {MAX_BYTES:,}", "divide it into smaller tables"
+            f"`{path}` unfolds to {size:,} bytes in {rows:,} rows, more than {MAX_BYTES:,} or {MAX_ROWS:,}",
+            "divide it into smaller tables",
         )
 
 

@@ -13,7 +13,7 @@ from headstart.data.table import Table, TableFormat, refuse_repeated, sample_row
 from headstart.errors import HeadstartError, MissingExtra, TableError
 from headstart.types import Skipped
 
-MAX_BYTES = 512 << 20  # of XML, when unpacked
+MAX_BYTES = 128 << 20  # of XML, when unpacked
 MAX_PARTS = 10_000
 MAX_COLUMNS = 1_000
 MAX_ROWS = 1_048_576  # of one sheet, by the format

@@ -9,6 +9,9 @@ from headstart.data.arrow import explaining, read_table, refuse_large
 from headstart.data.table import Table, TableFormat, sample_rows
 
 
+BATCH_ROWS = 256  # pictures lie in rows too
+
+
 class Parquet(TableFormat):
     name: ClassVar[str] = "parquet"
     suffixes: ClassVar[tuple[str, ...]] = (".parquet",)
@@ -19,8 +22,8 @@ class Parquet(TableFormat):
 
             with parquet.ParquetFile(path) as file:
                 groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
-                refuse_large(path, sum(group.total_byte_size for group in groups))
-                return read_table(path, file.schema_arrow, file.iter_batches())
+                refuse_large(path, sum(group.total_byte_size for group in groups), file.metadata.num_rows)
+                return read_table(path, file.schema_arrow, file.iter_batches(BATCH_ROWS))
 
     def sample(self, folder: Path) -> Path:
         import pyarrow

@@ -17,6 +17,7 @@ from headstart.types import Example, Kind, Skipped
 
 STATE = "state.json"
 SPLITS_LISTED = "dataset_dict.json"
+BATCH_ROWS = 256  # pictures lie in rows too
 
 
 class SavedDataset(Format):
@@ -64,7 +65,7 @@ def _open(folder: Path) -> Table:
         for table in tables:
             table.validate(full=True)
         whole = pyarrow.concat_tables(tables)
-        return read_table(folder / STATE, whole.schema, whole.to_batches())
+        return read_table(folder / STATE, whole.schema, whole.to_batches(BATCH_ROWS))
 
 
 def _files(folder: Path) -> list[Path]:
