@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -163,8 +163,9 @@ def evaluate(
     form = model.task.form
     dataset = open_dataset(
         data_path(data), kind=model.kind, forms=[form], text_column=text_column, text_pair_column=text_pair_column,
-        label_column=label_column,
+        label_column=label_column, to_learn=False,
     )  # fmt: skip
+    _tell(dataset, (), listener)
     examples = _unseen(dataset, model, listener)
     unknown = sorted({name for example in examples for name in form.classes(example.target)} - set(model.labels))
     if unknown:
@@ -199,8 +200,16 @@ def _unseen(dataset: Dataset, model: Model, listener: Listener) -> list[Example]
 
 def _without_unreadable(dataset: Dataset, features: FeatureSet, listener: Listener) -> Dataset:
     """Leave out what could not be decoded, name it, and say what else the user must know."""
+    _tell(dataset, features.skipped, listener)
+    return dataset.without({skipped.name for skipped in features.skipped})
+
+
+def _tell(dataset: Dataset, unreadable: Sequence[Skipped], listener: Listener) -> None:
+    """Say what the user must know of the data: notes, each input that was left out, and how many those are."""
     for note in dataset.notes:
         listener(Note(note))
-    for skipped in (*dataset.skipped, *features.skipped):
-        listener(Note(f"skipped {skipped.name}: it {skipped.error}"))
-    return dataset.without({skipped.name for skipped in features.skipped})
+    skipped = (*dataset.skipped, *unreadable)
+    for one in skipped:
+        listener(Note(f"skipped {one.name}: it {one.error}"))
+    if skipped:
+        listener(Note(f"{len(skipped)} of {len(dataset.examples) + len(dataset.skipped)} inputs were left out"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -39,6 +40,14 @@ SETTINGS = "headstart.toml"
 RECORD = "headstart.json"
 GENERIC_CLASS = "HeadstartForClassification"
 _AGREE = 1e-4  # a saved folder gives the same logits as the network that was saved
+
+
+# What transformers' pipelines call the preprocessing of each kind, and what reads it from a folder.
+_READERS = {
+    "text": ("tokenizer", "AutoTokenizer"),
+    "image": ("image_processor", "AutoImageProcessor"),
+    "audio": ("feature_extractor", "AutoFeatureExtractor"),
+}
 
 
 @dataclass
@@ -96,13 +105,14 @@ class Model:
     def usage(self) -> str:
         """How transformers reads the saved folder, as Markdown with Python code."""
         form = self.stock_form
-        part = {"text": "tokenizer", "image": "image_processor", "audio": "feature_extractor"}[self.kind]
+        part, reader = _READERS[self.kind]
         lines, model = ["from transformers import pipeline"], 'model="MODEL_DIR"'
         if not (form and form.network_class().__module__.startswith("transformers.")):
             lines.insert(0, "import headstart.hub")
         if not form:
             lines += ["", 'model = headstart.hub.HeadstartForClassification.from_pretrained("MODEL_DIR")']
-            model = f'model=model, {part}="MODEL_DIR"'
+            model = f'model=model, {part}={reader}.from_pretrained("MODEL_DIR")'
+            lines[lines.index("from transformers import pipeline")] = f"from transformers import {reader}, pipeline"
         return "\n".join(["```python", *lines, "", f'predict = pipeline("{self.task.pipeline}", {model})', "```"])
 
     def predict(
@@ -177,8 +187,10 @@ class Model:
     def _copy(self, folder: Path) -> None:
         if self.folder is None:
             raise ModelError("the model has not been saved before", "give `sample`, a batch of inputs to compare on")
+        if folder.exists():
+            raise ModelError(f"the folder `{folder}` exists", "choose another, or remove it")
         with saying_what_failed(folder, 4 * self.backbone.parameters):
-            shutil.copytree(self.folder, folder)
+            _copy_folder(self.folder, folder)
 
     def _examples(self, values: Sequence[Any]) -> list[Example | Skipped]:
         if self.kind == "text" and not any(isinstance(value, Path) for value in values):
@@ -228,6 +240,18 @@ def _texts(value: Any) -> dict[str, str | Path]:
 def stock_form(backbone: Backbone, head: Head, task: Task) -> StockForm | None:
     """Return how transformers names a head, None where it has no class that computes the same."""
     return backbone.family.stock_form(head.name, task.pipeline, backbone.config)
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    """Copy a folder whole or not at all, with the system's own error."""
+    try:
+        shutil.copytree(source, target)
+    except shutil.Error as error:  # a list of (source, target, reason) that hides the error number
+        shutil.rmtree(target, ignore_errors=True)
+        raise OSError(errno.ENOSPC if "No space" in str(error) else errno.EIO, str(error.args[0][0][2])) from error
+    except OSError:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
 
 
 def _save_generic(network: Any, head: Head, folder: Path) -> None:

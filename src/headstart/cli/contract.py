@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headstart.errors import ModelError
+
 if TYPE_CHECKING:
     from headstart.model import Model
 
 
 def trained_column(model: Model, role: str, given: str | None) -> str:
     """Return what the column of texts or labels is called: as given, else as in the table the model learned from."""
-    record = model.record
+    try:
+        record = None if given else model.record
+    except ModelError:  # a damaged record costs the report, not the predictions
+        record = None
     return given or (record.recipe.get(f"{role}_column", role) if record else role)
 
 

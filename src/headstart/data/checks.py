@@ -76,14 +76,16 @@ def require_targets(path: Path, raw: Sequence[Example], unusable: Sequence[Skipp
     )
 
 
-def require_classes(path: Path, examples: Sequence[Example], skipped: Sequence[Skipped], form: TargetForm) -> None:
+def require_classes(
+    path: Path, examples: Sequence[Example], skipped: Sequence[Skipped], form: TargetForm, *, to_learn: bool = True
+) -> None:
     """Raise DataError where there are no examples, or too few classes to learn."""
     reasons = "; ".join(f"`{item.name}` {item.error}" for item in skipped[:3])
     left_out = f" ({len(skipped)} were left out: {reasons})" if skipped else ""
     if not examples:
         raise DataError(f"`{path}` has no usable example{left_out}", "repair or replace them")
     labels = {name for example in examples for name in form.classes(example.target)}
-    if len(labels) < form.least_classes:
+    if to_learn and len(labels) < form.least_classes:
         has = f"one class, `{next(iter(labels))}`" if labels else "no class"
         raise DataError(f"`{path}` has {has}{left_out}", "at least two classes are needed")
 

@@ -136,6 +136,7 @@ def open_dataset(
     group_column: str = "group",
     split_column: str = "split",
     seed: int = 0,
+    to_learn: bool = True,
 ) -> Dataset:
     """Read labelled data in whichever format they have, and give every example a split.
 
@@ -146,6 +147,7 @@ def open_dataset(
         text_column, text_pair_column, label_column, group_column, split_column: what the columns of tables are
             called; several columns of labels have commas between them.
         seed: decides the splits that the data do not have.
+        to_learn: False for data that are only judged, of which one class is enough.
 
     Raises:
         DataError: the path, the layout, a table, the targets or the classes cannot be used.
@@ -156,7 +158,7 @@ def open_dataset(
     skipped = list(reading.skipped)
     form = max(forms, key=lambda form: form.claims(reading.examples))
     examples, hashes = _hashed(_with_targets(source, reading.examples, form, skipped), skipped)
-    require_classes(source, examples, skipped, form)
+    require_classes(source, examples, skipped, form, to_learn=to_learn)
     own_splits = any(example.split for example in examples)
     examples, split_notes = assign_splits(examples, hashes, seed=seed, form=form)
     target_notes = form.notes(reading.examples, examples)

@@ -21,7 +21,7 @@ from headstart.backbones.contract import Backbone
 from headstart.cut import Features, FrozenPart
 from headstart.data.dataset import content_hash
 from headstart.engines.contract import Engine, Runner
-from headstart.errors import UnreadableFile
+from headstart.errors import HeadstartError, ModelError, UnreadableFile
 from headstart.events import Forecast, Listener, Progress, ignore
 from headstart.features.cache import Entry, FeatureCache
 from headstart.features.shard import Row, Shard
@@ -177,7 +177,7 @@ class _Fill:
             if number == 0:
                 self.runner = self.engine.prepare(self.frozen, inputs)
             started = time.perf_counter()
-            rows = self._rows(self.runner(inputs))
+            rows = self._rows(self._first_run(inputs) if number == 0 else self.runner(inputs))
             if number == 0 and not self._forecast(rows, time.perf_counter() - started, len(todo)):
                 deque(batches, maxlen=0)
                 return False
@@ -185,6 +185,18 @@ class _Fill:
             self.listener(Progress("frozen pass", self.computed + len(self.unreadable), len(todo)))
         self._flush()
         return True
+
+    def _first_run(self, inputs: Features) -> Features:
+        """Run the first batch; whatever the network cannot read, it cannot read here."""
+        try:
+            return self.runner(inputs)
+        except HeadstartError:
+            raise
+        except Exception as error:  # libraries raise what they like on shapes and ids that do not fit
+            raise ModelError(
+                f"the network of `{self.backbone.name}` cannot run on what its preprocessing gives: {error}",
+                "the tokenizer or preprocessor files do not belong to its config.json; obtain the folder again",
+            ) from error
 
     def _batches(self, todo: Sequence[Example]) -> Iterator[tuple[list[str], list[Any]]]:
         """Decode ahead in threads while the network computes, and leave unreadable inputs out."""

@@ -9,7 +9,7 @@ from headstart.data.targets import TargetForm
 from headstart.device import resolve_device
 from headstart.engines.contract import Engine
 from headstart.errors import MissingExtra, UsageError
-from headstart.heads.contract import features_of
+from headstart.heads.contract import features_of, make_head
 from headstart.registry import plugin, plugins
 from headstart.tasks.contract import Task, find_task
 from headstart.training.continuing import Earlier
@@ -70,6 +70,7 @@ def choose_cut(
             f"the head `{head}` does not fit the task `{task.name_for(backbone.kind)}`",
             f"leave --head away, or choose `{usual}`",
         )
+    make_head(head, backbone.outputs_at(keep), 2)  # refuses before any pass a head that reads other features
     return keep, freeze, head
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -69,18 +71,21 @@ class Recipe:
     group_column: str = "group"
 
     def __post_init__(self) -> None:
-        _check(self.epochs >= 1, "epochs", self.epochs, "choose 1 or more")
-        _check(self.batch_size >= 1, "batch_size", self.batch_size, "choose 1 or more")
-        _check(self.seeds >= 1, "seeds", self.seeds, "choose 1 or more")
-        _check(self.folds == 0 or self.folds >= 3, "folds", self.folds, "choose 3 or more, or 0 for none")
-        _check(self.learning_rate > 0, "learning_rate", self.learning_rate, "choose a number above 0")
-        _check(self.block_learning_rate > 0, "block_learning_rate", self.block_learning_rate, "choose above 0")
-        _check(0 <= self.dropout < 1, "dropout", self.dropout, "choose a share from 0 to below 1")
-        _check(self.storage in ("float16", "float32"), "storage", self.storage, "choose float16 or float32")
+        hints = get_type_hints(type(self))
+        for name, kind in hints.items():
+            _check_type(name, getattr(self, name), get_args(kind) or (kind,))
+        for name, (valid, way_out) in _LIMITS.items():
+            value = getattr(self, name)
+            if not valid(value):
+                raise UsageError(f"the recipe's `{name}` is `{value}`", f"choose {way_out}")
 
     def replace(self, **changes: Any) -> Recipe:
-        """Return a recipe with some settings changed."""
-        return dataclasses.replace(self, **changes)
+        """Return a recipe with some settings changed.
+
+        Raises:
+            UsageError: a setting has an unknown name or an impossible value.
+        """
+        return self.from_dict({**self.to_dict(), **changes})
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -95,16 +100,10 @@ class Recipe:
         Raises:
             UsageError: a setting has an unknown name or a value of the wrong type.
         """
-        hints = get_type_hints(cls)
-        for name, value in settings.items():
-            if name not in hints:
-                raise UsageError(f"a recipe has no setting `{name}`", nearest(name, hints))
-            allowed = get_args(hints[name]) or (hints[name],)
-            if isinstance(value, int) and not isinstance(value, bool) and float in allowed:
-                continue
-            if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-                wanted = " or ".join(kind.__name__ for kind in allowed)
-                raise UsageError(f"the recipe's `{name}` is `{value}`", f"it must be of type {wanted}")
+        names = [field.name for field in dataclasses.fields(cls)]
+        for name in settings:
+            if name not in names:
+                raise UsageError(f"a recipe has no setting `{name}`", nearest(name, names))
         return cls(**settings)
 
     @classmethod
@@ -130,6 +129,32 @@ def parse_depth(value: str | int) -> Depth:
         raise UsageError(f"`{value}` is not a depth", "give a number, `all` or `auto`") from None
 
 
-def _check(valid: bool, name: str, value: Any, hint: str) -> None:
-    if not valid:
-        raise UsageError(f"the recipe's `{name}` is `{value}`", hint)
+def _check_type(name: str, value: Any, allowed: tuple[type, ...]) -> None:
+    """Accept a whole number for a fraction, but neither a truth value for a number nor what is not finite."""
+    fits = isinstance(value, allowed) or (float in allowed and isinstance(value, int))
+    if not fits or (isinstance(value, bool) and bool not in allowed):
+        wanted = " or ".join(kind.__name__ for kind in allowed)
+        raise UsageError(f"the recipe's `{name}` is `{value}`", f"it must be of type {wanted}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"the recipe's `{name}` is `{value}`", "choose a finite number")
+
+
+_AT_LEAST_ONE = (lambda value: value >= 1, "1 or more")
+_POSITIVE = (lambda value: value > 0, "a number above 0")
+_NOT_NEGATIVE = (lambda value: value >= 0, "0 or more")
+_LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "epochs": _AT_LEAST_ONE,
+    "batch_size": _AT_LEAST_ONE,
+    "seeds": _AT_LEAST_ONE,
+    "patience": _AT_LEAST_ONE,
+    "learning_rate": _POSITIVE,
+    "block_learning_rate": _POSITIVE,
+    "layer_decay": (lambda value: 0 < value <= 1, "a factor above 0, at most 1"),
+    "weight_decay": _NOT_NEGATIVE,
+    "warmup": (lambda value: 0 <= value < 1, "a share from 0 to below 1"),
+    "dropout": (lambda value: 0 <= value < 1, "a share from 0 to below 1"),
+    "scratch_minutes": _NOT_NEGATIVE,
+    "seed": _NOT_NEGATIVE,
+    "folds": (lambda value: value == 0 or value >= 3, "3 or more, or 0 for none"),
+    "storage": (lambda value: value in ("float16", "float32"), "float16 or float32"),
+}
