@@ -131,6 +131,10 @@ class Bert(Family):
             cache=cache_folder() / "converted",
         )
 
+    def default_depths(self, blocks: int) -> tuple[int, int]:
+        """Thaw the two uppermost layers: see docs/decisions/0008-default-depths.md for what was measured."""
+        return blocks, max(blocks - 2, 0)
+
     def stock_form(self, head: str, task: str, config: Any) -> StockForm | None:
         """BertForSequenceClassification reads tanh(dense(first token)): our head `pooler`."""
         if (head, task) == ("tokens", "token-classification"):
