@@ -17,7 +17,9 @@ from headstart.types import Example
 
 
 def open_backbone(name_or_path: str | Path, *, examples: Sequence[Example] = (), device: str = "cpu") -> Backbone:
-    """Open a backbone by catalogue name, by the path of a folder, or by hub id (`organisation/name`).
+    """Open a backbone by catalogue name, by the path of a folder, or by hub id: `organisation/name[@revision]`.
+
+    What came from a hub is called after its commit: the same name gives the same files.
 
     Args:
         examples: lets a family fit its input window to them (seconds of sound, say).
@@ -29,6 +31,8 @@ def open_backbone(name_or_path: str | Path, *, examples: Sequence[Example] = (),
     """
     name = str(name_or_path)
     folder = _locate(name)
+    if not Path(name).exists() and hub.is_id(name):
+        name = hub.pinned(name, folder)
     family, config = open_family(folder)
     _require_kind(name, family, examples)
     family.adjust(config, examples)
@@ -83,7 +87,7 @@ def _locate(name: str) -> Path:
     catalogue = assets.catalogue()
     if name in catalogue and catalogue[name].kind == "weights":
         return _converted(assets.get(name))
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+    if hub.is_id(name):
         return hub.download(name)
     known = [key for key, asset in catalogue.items() if asset.kind == "weights"]
     raise ModelError(f"there is no backbone `{name}`", nearest(name, known))
