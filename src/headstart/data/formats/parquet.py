@@ -8,7 +8,6 @@ from typing import ClassVar
 from headstart.data.arrow import explaining, read_table, refuse_large
 from headstart.data.table import Table, TableFormat, sample_rows
 
-
 BATCH_ROWS = 256  # pictures lie in rows too
 
 
