@@ -295,6 +295,12 @@ def test_a_class_without_examples_is_never_predicted_and_harms_no_other(present:
     assert (predicted == targets).mean() > 0.97
 
 
+def test_one_class_alone_is_always_predicted() -> None:
+    vectors, _ = clouds(6)
+    weight, bias = classification(3).solve(vectors, np.full(6, 1), strength=1.0, balance=True)
+    assert ((vectors @ weight.T + bias).argmax(1) == 1).all()
+
+
 def test_a_constant_feature_is_no_matter() -> None:
     vectors, targets = clouds(10, 10)
     vectors[:, 2] = 7.0

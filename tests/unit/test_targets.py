@@ -76,7 +76,7 @@ def test_an_unknown_column_among_several_is_named_with_the_nearest(tmp_path: Pat
 
 
 def test_numbers_are_read_and_what_is_none_is_named(tmp_path: Path) -> None:
-    targets = [1, "2.5", -3e2, *range(20), None, float("nan"), "", "inf", "twelve", True, [1], "1,5"]
+    targets = [1, "2.5", -3e2, *range(20), None, float("nan"), "", "inf", "twelve", True, [1], "1_000"]
     dataset = opened(table(tmp_path, targets), "text-regression")
     assert [e.target for e in dataset.examples[:3]] == [1.0, 2.5, -300.0]
     assert dataset.labels == ()

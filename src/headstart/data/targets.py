@@ -145,7 +145,7 @@ def number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+    return value if math.isfinite(value) and "_" not in text else None
 
 
 def _looks_like_a_quantity(counts: Counter[str]) -> bool:

@@ -124,6 +124,11 @@ def logistic(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    weight = np.zeros((classes, vectors.shape[1]), np.float32)
+    bias = np.full(classes, -20.0, np.float32)
+    if (targets == targets[0]).all():  # as may happen in a fold of few examples
+        bias[targets[0]] = 0
+        return weight, bias
     mean, scale = vectors.mean(0), vectors.std(0) + 1e-6
     solver = LogisticRegression(C=strength, class_weight="balanced" if balance else None, max_iter=300)
     with warnings.catch_warnings():
@@ -134,8 +139,6 @@ def logistic(
     if len(solver.classes_) == 2:  # one row separates the two; a softmax wants a row for each
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
         intercept = np.concatenate([-intercept, intercept]) / 2
-    weight = np.zeros((classes, vectors.shape[1]), np.float32)
-    bias = np.full(classes, -20.0, np.float32)
     weight[solver.classes_] = coefficients / scale
     bias[solver.classes_] = intercept - coefficients @ (mean / scale)
     return weight, bias
