@@ -39,7 +39,7 @@ FORMAT = 1
 SETTINGS = "headstart.toml"
 RECORD = "headstart.json"
 GENERIC_CLASS = "HeadstartForClassification"
-_AGREE = 1e-4  # a saved folder gives the same logits as the network that was saved
+_AGREE = 1e-4  # of the largest output: a saved folder gives the same logits as the network that was saved
 
 
 # What transformers' pipelines call the preprocessing of each kind, and what reads it from a folder.
@@ -367,7 +367,7 @@ def _verify(folder: Path, sample: Features, expected: np.ndarray) -> None:
             )
         for reader, logits in load_file(returned).items():
             difference = float(np.abs(logits - expected).max())
-            if not difference <= _AGREE:
+            if not difference <= _AGREE * max(1.0, float(np.abs(expected).max())):
                 raise CheckpointError(
                     f"the saved folder `{folder}` gives other numbers with {reader} (by {difference:.2g})",
                     "this is a fault of headstart; please report it",

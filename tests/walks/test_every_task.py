@@ -125,8 +125,9 @@ def test_from_a_file_to_predictions(
     ],
 )
 def test_transformers_says_the_same(task: str, head: str, named: str, tmp_path: Path) -> None:
-    import headstart.hub
     from transformers import pipeline
+
+    import headstart.hub
 
     family, write = DATA[task]
     network, data, folder = write_network(tmp_path / "network", family), write(tmp_path), tmp_path / "model"
