@@ -155,6 +155,17 @@ def test_what_unfolds_to_too_much_is_refused_before_it_is_read(tmp_path: Path, m
         read(path)
 
 
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_compressed_batches_are_refused_before_they_unfold(tmp_path: Path, codec: str) -> None:
+    folder = save(tmp_path / "saved", table(reviews(4)))
+    made = table([{"text": "x" * 100_000, "label": "a"}] * 20)
+    options = pyarrow.ipc.IpcWriteOptions(compression=codec)
+    with pyarrow.ipc.new_stream(folder / "data-0.arrow", made.schema, options=options) as file:
+        file.write_table(made)
+    with pytest.raises(TableError, match="compressed"):
+        read(folder, "saved-dataset")
+
+
 def test_few_bytes_that_stand_for_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = pyarrow.table({"text": pyarrow.array(["x" * 1000] * 20_000), "label": pyarrow.array(["a"] * 20_000)})
     parquet.write_table(made, tmp_path / "t.parquet")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from headstart.data.arrow import explaining, read_table, refuse_large
 from headstart.data.formats.contract import Columns, Format, Note
@@ -17,6 +18,7 @@ from headstart.types import Example, Kind, Skipped
 
 STATE = "state.json"
 SPLITS_LISTED = "dataset_dict.json"
+_HEADER, _COMPRESSION = 2, 3  # fields of the tables Message and RecordBatch
 BATCH_ROWS = 256  # pictures lie in rows too
 
 
@@ -61,11 +63,41 @@ def _open(folder: Path) -> Table:
     refuse_large(folder, sum(file.stat().st_size for file in files))
     with explaining(folder) as pyarrow:
         # Read, not mapped: a file that is cut while it is mapped would end the process.
-        tables = [pyarrow.ipc.open_stream(file.read_bytes()).read_all() for file in files]
+        streams = [file.read_bytes() for file in files]
+        for file, stream in zip(files, streams, strict=True):
+            _refuse_compressed(file, pyarrow.ipc.MessageReader.open_stream(stream))
+        tables = [pyarrow.ipc.open_stream(stream).read_all() for stream in streams]
         for table in tables:
             table.validate(full=True)
         whole = pyarrow.concat_tables(tables)
         return read_table(folder / STATE, whole.schema, whole.to_batches(BATCH_ROWS))
+
+
+def _refuse_compressed(file: Path, messages: Iterable[Any]) -> None:
+    """Raise where a batch is compressed, before it unfolds; `datasets` never writes one."""
+    if any(message.type == "record batch" and _has_compression(bytes(message.metadata)) for message in messages):
+        raise TableError(f"`{file}` holds compressed batches", "save the data set again, without compression")
+
+
+def _has_compression(message: bytes) -> bool:
+    """Say whether the flatbuffer of a record batch has its field `compression` (Arrow's Message.fbs)."""
+    (root,) = struct.unpack_from("<I", message)
+    header = _field(message, root, _HEADER)
+    return header is not None and _field(message, header + _offset(message, header), _COMPRESSION) is not None
+
+
+def _field(message: bytes, table: int, number: int) -> int | None:
+    """Return where a field of a flatbuffer's table lies, None where it is absent."""
+    (back,) = struct.unpack_from("<i", message, table)
+    (size,) = struct.unpack_from("<H", message, table - back)
+    if 4 + 2 * number >= size:
+        return None
+    (place,) = struct.unpack_from("<H", message, table - back + 4 + 2 * number)
+    return table + place if place else None
+
+
+def _offset(message: bytes, place: int) -> int:
+    return int(struct.unpack_from("<I", message, place)[0])
 
 
 def _files(folder: Path) -> list[Path]:
