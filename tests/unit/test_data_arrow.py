@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from pyarrow import parquet
 from headstart.data import arrow
 from headstart.data.dataset import open_dataset
 from headstart.data.formats.contract import Columns, Note
-from headstart.errors import DataError, TableError
+from headstart.errors import DataError, MissingExtra, TableError
 from headstart.registry import plugin
 from headstart.types import Example, Skipped
 from samples import reviews
@@ -63,6 +64,19 @@ def picture(number: int) -> dict[str, object]:
 
 def read(path: Path, format: str = "parquet", **columns: str) -> list[Example | Skipped | Note]:
     return list(plugin("data.formats", format).read(path, Columns(**columns)))
+
+
+@pytest.mark.parametrize(
+    ("format", "package"), [("parquet", "pyarrow"), ("saved-dataset", "pyarrow"), ("excel", "openpyxl")]
+)
+def test_a_missing_package_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, package: str
+) -> None:
+    path = plugin("data.formats", format).sample(tmp_path)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtra, match=f"`{package}`") as caught:
+        read(path, format)
+    assert "headstart[tables]" in caught.value.hint
 
 
 def test_class_numbers_become_names_and_rows_without_one_are_named(tmp_path: Path) -> None:

@@ -148,6 +148,40 @@ def test_what_a_killed_eviction_left_is_swept(folder: Path) -> None:
     assert not left.exists()
 
 
+HURRY = """
+import sys
+from pathlib import Path
+import numpy as np
+from headstart.errors import DataError
+from headstart.features.cache import FeatureCache
+folder, seed = Path(sys.argv[1]), int(sys.argv[2])
+random = np.random.default_rng(seed)
+for turn in range(40):
+    name, example = f"entry {random.integers(4)}", f"example {random.integers(3)}"
+    value = float(sum(map(ord, name + example)))
+    cache = FeatureCache(folder)
+    entry = cache.entry({"weights": name}, ())
+    if entry.missing([example]) and entry.make_room(4000):
+        entry.append([example], [{"x": np.full(1000, value, np.float32)}])
+    if not entry.missing([example]):
+        ((shard, place),) = entry.rows([example])
+        if not (shard.row(place)["x"] == value).all():
+            sys.exit(f"{name} gave the features of another example")
+    cache.close()
+"""
+
+
+@pytest.mark.slow
+def test_many_processes_share_a_cache_that_is_too_small(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADSTART_CACHE_QUOTA", "20000")
+    command = [sys.executable, "-c", HURRY, str(folder)]
+    running = [subprocess.Popen([*command, str(seed)], stderr=subprocess.PIPE, text=True) for seed in range(6)]
+    errors = [process.communicate(timeout=120)[1] for process in running]
+    assert [process.returncode for process in running] == [0] * 6, errors
+    # Rows that several runs compute at once are not counted by each other.
+    assert FeatureCache(folder).usage()[0] <= 20_000 + 6 * 5_000
+
+
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, int]:
     application()(["cache", *words, "--json"], standalone_mode=False)
     return json.loads(capsys.readouterr().out)

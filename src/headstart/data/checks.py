@@ -18,10 +18,8 @@ CONVERTIBLE = {
     ".zip": "unpack it first, and give the folder",
     ".tar": "unpack it first, and give the folder",
     ".gz": "unpack it first",
-    ".xlsx": "save the sheet as csv in UTF-8",
-    ".xls": "save the sheet as csv in UTF-8",
-    ".ods": "save the sheet as csv in UTF-8",
-    ".parquet": "write it as csv or jsonl first",
+    ".xls": "save the sheet as .xlsx, or as csv in UTF-8",
+    ".ods": "save the sheet as .xlsx, or as csv in UTF-8",
     ".json": "write it as JSON lines, one object a line: jq -c '.[]' FILE.json > FILE.jsonl",
 }
 WANTED = "give a folder with one folder a class, or a table ({tables}) with the columns `text` and `label`"
