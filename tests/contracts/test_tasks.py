@@ -18,6 +18,9 @@ from headstart.errors import DataError, UsageError
 from headstart.registry import plugins
 from headstart.tasks.classification import Classification, confusion, per_class, probabilities
 from headstart.tasks.contract import Task, find_task, task_names
+from headstart.tasks.multilabel import Multilabel
+from headstart.tasks.regression import Regression
+from headstart.tasks.tagging import Tagging, spans
 from headstart.types import KINDS, Example, Label
 from records import sample_record
 
@@ -293,6 +296,109 @@ def test_a_class_without_examples_is_never_predicted_and_harms_no_other(present:
     predicted = (vectors @ weight.T + bias).argmax(1)
     assert set(predicted) <= set(present)
     assert (predicted == targets).mean() > 0.97
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_metrics_of_several_labels_are_scikit_learn_s(seed: int) -> None:
+    from sklearn import metrics
+
+    random = np.random.default_rng(seed)
+    targets = random.integers(0, 2, (40, 4)).astype(np.float32)
+    logits = random.normal(size=(40, 4)) + targets
+    task = Multilabel("text", "abcd", [0.3, 0.5, 0.6, 0.7])
+    decided = 1 / (1 + np.exp(-logits)) >= task.thresholds
+    found = task.metrics(logits, targets)
+    assert found["eval_f1_micro"] == pytest.approx(metrics.f1_score(targets, decided, average="micro"))
+    assert found["eval_f1_macro"] == pytest.approx(metrics.f1_score(targets, decided, average="macro"))
+    assert found["eval_loss"] == pytest.approx(np.mean([
+        metrics.log_loss(targets[:, k], 1 / (1 + np.exp(-logits[:, k]))) for k in range(4)
+    ]))  # fmt: skip
+
+
+def test_a_threshold_finds_the_rare_label() -> None:
+    targets = np.zeros((50, 1), np.float32)
+    targets[:6] = 1
+    logits = np.where(targets == 1, -1.5, -4.0) + 0.1 * np.random.default_rng(0).normal(size=(50, 1))
+    task = Multilabel("text", ["rare"])
+    assert task.metrics(logits, targets)["eval_f1_micro"] == 0
+    task.settle(logits, targets)
+    assert task.metrics(logits, targets)["eval_f1_micro"] == 1
+    assert 0.02 < task.thresholds[0] < 0.3
+    assert task.decode(logits)[0].labels == ("rare",)
+    few = Multilabel("text", ["rare"])
+    few.settle(logits[:2], targets[:2])
+    assert few.thresholds[0] == 0.5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_metrics_of_numbers_are_scikit_learn_s(seed: int) -> None:
+    from sklearn import metrics
+
+    random = np.random.default_rng(seed)
+    targets = 100 + 20 * random.normal(size=30).astype(np.float32)
+    logits = ((targets - 100) / 20 + 0.5 * random.normal(size=30))[:, None]
+    task = Regression("text", 100.0, 20.0, 20.0)
+    found = task.metrics(logits, targets)
+    values = [prediction.value for prediction in task.decode(logits)]
+    assert found["eval_r2"] == pytest.approx(metrics.r2_score(targets, values))
+    assert found["eval_mae"] == pytest.approx(metrics.mean_absolute_error(targets, values))
+
+
+def test_ridge_is_scikit_learn_s_on_standardised_vectors() -> None:
+    from sklearn.linear_model import Ridge
+    from sklearn.preprocessing import StandardScaler
+
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(40, 6)).astype(np.float32) * [1, 10, 0.1, 1, 1, 1] + 3
+    targets = (vectors @ random.normal(size=6) + 50).astype(np.float32)
+    task = Regression("text", float(targets.mean()), float(targets.std()), float(targets.std()))
+    weight, bias = task.solve(vectors.astype(np.float32), targets, strength=1.0, balance=False)
+    scaled = StandardScaler().fit_transform(vectors)
+    expected = Ridge(alpha=10).fit(scaled, targets).predict(scaled)
+    found = [one.value for one in task.decode(vectors.astype(np.float32) @ weight.T + bias)]
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_few_examples_never_claim_to_be_certain() -> None:
+    for task, logits, targets in (
+        (Multilabel("text", "ab"), np.array([[9.0, -9.0]]), np.array([[1, 0]], np.float32)),
+        (Regression("text", 0.0, 1.0, 1.0), np.array([[1.0], [4.0]]), np.array([1.2, 3.0], np.float32)),
+    ):
+        found = task.metrics(logits, targets)
+        first = f"eval_{task.metric}"
+        assert found[f"{first}_ci_high"] - found[f"{first}_ci_low"] > 0.1
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ("O B-x I-x O", [(1, 3, "x")]),
+        ("B-x B-x I-x", [(0, 1, "x"), (1, 3, "x")]),
+        ("I-x I-y O I-x", [(0, 1, "x"), (1, 2, "y"), (3, 4, "x")]),
+        ("B-x I-y I-y", [(0, 1, "x"), (1, 3, "y")]),
+        ("B-x I-x E-x S-x S-y", [(0, 3, "x"), (3, 4, "x"), (4, 5, "y")]),
+        ("B-x L-x U-x I-x", [(0, 2, "x"), (2, 3, "x"), (3, 4, "x")]),
+        ("NOUN NOUN VERB O NOUN", [(0, 2, "NOUN"), (2, 3, "VERB"), (4, 5, "NOUN")]),
+        ("O O", []),
+        ("", []),
+    ],
+)
+def test_spans_are_read_as_the_shared_task_does(tags: str, expected: list[tuple[int, int, str]]) -> None:
+    assert spans(tags.split()) == expected
+
+
+def test_a_span_counts_only_where_its_words_and_its_kind_are_right() -> None:
+    task = Tagging("text", ["B-x", "B-y", "I-x", "O"])
+    true, predicted = "B-x I-x O B-y B-x", "B-x I-x O B-x I-x"
+    index = {tag: number for number, tag in enumerate(task.labels)}
+    targets = np.array([[-100, *(index[tag] for tag in true.split())]])
+    logits = 9.0 * np.eye(4)[[0, *(index[tag] for tag in predicted.split())]][None]
+    found = task.metrics(logits, targets)
+    assert found["eval_f1_micro"] == pytest.approx(2 * 1 / (2 + 3))
+    assert found["eval_accuracy"] == pytest.approx(3 / 5)
+    assert task.sections(logits, targets)[0].rows == [
+        ["x", 0.5, 0.5, 0.5, 2], ["y", 0.0, 0.0, 0.0, 1],
+    ]  # fmt: skip
 
 
 def test_one_class_alone_is_always_predicted() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from headstart.data.dataset import Dataset
 from headstart.data.targets import ClassNames
 from headstart.errors import DataError, ModelError
-from headstart.intervals import bootstrap, wilson
+from headstart.intervals import Interval, bootstrap, wilson
 from headstart.record import Judged, Matrix, Section, Table
 from headstart.tasks.contract import Task
 from headstart.types import Example, Kind, Label
@@ -183,6 +183,24 @@ def f1_macro(predicted: np.ndarray, targets: np.ndarray, classes: int) -> float:
     counts = confusion(predicted, targets, classes)
     occurring = counts.sum(0) + counts.sum(1)
     return float((2 * np.diag(counts)[occurring > 0] / occurring[occurring > 0]).mean())
+
+
+def f1_micro(counts: np.ndarray) -> float:
+    """Return F1 from right, predicted and true ones of each example, [N, 3]; 1 where nothing was to be found."""
+    hits, predicted, true = counts.sum(0)
+    return float(2 * hits / (predicted + true)) if predicted + true else 1.0
+
+
+def f1_micro_interval(counts: np.ndarray) -> Interval:
+    """Return the interval of `f1_micro` over examples.
+
+    It is never narrower than for a proportion of as many decisions: where every example is right, or there is but
+    one, resampling alone would claim to be certain.
+    """
+    found, decisions = f1_micro(counts), round(float(counts[:, 1:].sum()) / 2)
+    low, high = bootstrap(f1_micro, counts)
+    least, most = wilson(round(found * decisions), decisions)
+    return min(low, least, found), max(high, most, found)
 
 
 task = Classification

@@ -15,7 +15,7 @@ from headstart.data.targets import NO_LABEL, TargetForm, alike, class_name, is_s
 from headstart.errors import DataError
 from headstart.intervals import bootstrap
 from headstart.record import Judged, Section
-from headstart.tasks.classification import per_class_table
+from headstart.tasks.classification import f1_micro, f1_micro_interval, per_class_table
 from headstart.tasks.contract import Task
 from headstart.types import Example, Kind, Labels
 
@@ -136,20 +136,20 @@ class Multilabel(Task):
         named = np.zeros((self.outputs, self.outputs))
         for number in range(self.outputs):
             named[number, order[: number + 1]] = 1
-        scores = [_f1(*_counts(np.broadcast_to(row, targets.shape), targets).sum(0)) for row in named]
+        scores = [f1_micro(_counts(np.broadcast_to(row, targets.shape), targets)) for row in named]
         return _CERTAIN * (2 * named[int(np.argmax(scores))] - 1)
 
     def metrics(self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True) -> dict[str, float]:
         decided = self._decided(logits)
         counts = _counts(decided, targets)
         found = {
-            "eval_f1_micro": _f1(*counts.sum(0)),
+            "eval_f1_micro": f1_micro(counts),
             "eval_f1_macro": self._macro(decided, targets),
             "eval_loss": float(_cross_entropy(logits, targets)),
         }
         if intervals:
             ends = {
-                "eval_f1_micro": bootstrap(lambda rows: _f1(*rows.sum(0)), counts),
+                "eval_f1_micro": f1_micro_interval(counts),
                 "eval_f1_macro": bootstrap(self._macro, decided, targets),
             }
             for name, (low, high) in ends.items():
@@ -163,7 +163,7 @@ class Multilabel(Task):
                 "label": f"{label} (from {threshold:.2f})",
                 "precision": float(h / max(p, 1)),
                 "recall": float(h / max(t, 1)),
-                "f1": _f1(h, p, t),
+                "f1": f1_micro(np.array([[h, p, t]])),
                 "support": int(t),
             }
             for label, threshold, h, p, t in zip(self.labels, self.thresholds, hits, predicted, true, strict=True)
@@ -204,7 +204,7 @@ class Multilabel(Task):
         """Return the mean F1 over the classes that occur among targets or predictions."""
         counts = _counts(decided.T, targets.T)
         occurring = counts[counts[:, 1] + counts[:, 2] > 0]
-        return float(np.mean([_f1(*row) for row in occurring])) if len(occurring) else 1.0
+        return float(np.mean([f1_micro(row[None]) for row in occurring])) if len(occurring) else 1.0
 
 
 def _counts(decided: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -212,16 +212,11 @@ def _counts(decided: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return np.stack([(decided * targets).sum(1), decided.sum(1), targets.sum(1)], axis=1)
 
 
-def _f1(hits: float, predicted: float, true: float) -> float:
-    """Return F1, and 1 where nothing was to be found and nothing was."""
-    return float(2 * hits / (predicted + true)) if predicted + true else 1.0
-
-
 def _best_threshold(chances: np.ndarray, targets: np.ndarray) -> float:
     """Return the threshold with the best F1, between two neighbouring chances; near a half where several are alike."""
     values = np.unique(chances)
     candidates = [0.5, *((values[1:] + values[:-1]) / 2)]
-    scores = {t: _f1(*_counts((chances >= t)[None].astype(float), targets[None])[0]) for t in candidates}
+    scores = {t: f1_micro(_counts((chances >= t)[None].astype(float), targets[None])) for t in candidates}
     return float(max(scores, key=lambda t: (round(scores[t], 9), -abs(t - 0.5))))
 
 

@@ -125,9 +125,14 @@ class Regression(Task):
             "eval_loss": float(np.mean(((values - targets) / self.spread) ** 2)),
         }
         if intervals:
-            for name, score in {"eval_r2": _r2_or_nan, "eval_mae": _mean_error}.items():
-                low, high = bootstrap(score, values, targets) if len(targets) > 1 else (found[name], found[name])
-                found |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
+            # Some resamples of few examples have one target only: the variance of all stands in for theirs.
+            variance = float(targets.var())
+            ends = {
+                "eval_r2": bootstrap(lambda v, t: r2(v, t, variance=variance), values, targets),
+                "eval_mae": bootstrap(_mean_error, values, targets),
+            }
+            for name, (low, high) in ends.items():
+                found |= {f"{name}_ci_low": min(low, found[name]), f"{name}_ci_high": max(high, found[name])}
         return found
 
     def sections(self, logits: np.ndarray, targets: np.ndarray) -> list[Section]:
@@ -161,15 +166,16 @@ class Regression(Task):
         return logits[:, 0].astype(np.float64) * self.scale + self.mean
 
 
-def r2(values: np.ndarray, targets: np.ndarray) -> float:
-    """Return the share of the targets' variance that is explained; as scikit-learn, 0 or 1 where they have none."""
-    found = _r2_or_nan(values, targets)
-    return found if np.isfinite(found) else float(np.array_equal(values, targets))
+def r2(values: np.ndarray, targets: np.ndarray, *, variance: float = 0.0) -> float:
+    """Return the share of the targets' variance that is explained; as scikit-learn, 0 or 1 where they have none.
 
-
-def _r2_or_nan(values: np.ndarray, targets: np.ndarray) -> float:
-    total = ((targets - targets.mean()) ** 2).sum()
-    return float(1 - ((values - targets) ** 2).sum() / total) if total > 0 else float("nan")
+    Args:
+        variance: that of the targets where these have none.
+    """
+    variance = float(targets.var()) or variance
+    if not variance:
+        return float(np.array_equal(values, targets))
+    return float(1 - ((values - targets) ** 2).mean() / variance)
 
 
 def _mean_error(values: np.ndarray, targets: np.ndarray) -> float:

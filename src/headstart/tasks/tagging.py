@@ -21,7 +21,14 @@ from headstart.data.targets import NO_LABEL, TargetForm, class_name
 from headstart.errors import DataError
 from headstart.intervals import bootstrap
 from headstart.record import Judged, Matrix, Section
-from headstart.tasks.classification import confusion, logistic, per_class_table, probabilities
+from headstart.tasks.classification import (
+    confusion,
+    f1_micro,
+    f1_micro_interval,
+    logistic,
+    per_class_table,
+    probabilities,
+)
 from headstart.tasks.contract import Task
 from headstart.types import Example, Kind, Span, Tags
 
@@ -152,13 +159,13 @@ class Tagging(Task):
         counts = np.array([_hits(found, true) for found, true in self._sequences(logits, targets)])
         right = np.array([_share(p == t) for p, t in zip(*self._numbers(logits, targets), strict=True)])
         found = {
-            "eval_f1_micro": _f1(counts),
+            "eval_f1_micro": f1_micro(counts),
             "eval_accuracy": float((rows.argmax(1) == tags).mean()),
             "eval_loss": float(-np.log(probabilities(rows)[np.arange(len(tags)), tags] + 1e-12).mean()),
         }
         if intervals:
             ends = {
-                "eval_f1_micro": bootstrap(_f1, counts),
+                "eval_f1_micro": f1_micro_interval(counts),
                 "eval_accuracy": bootstrap(lambda one: one[:, 0].sum() / one[:, 1].sum(), right),
             }
             for name, (low, high) in ends.items():
@@ -245,16 +252,10 @@ def _hits(found: Sequence[str], true: Sequence[str], kind: str | None = None) ->
     return len(predicted & wanted), len(predicted), len(wanted)
 
 
-def _f1(counts: np.ndarray) -> float:
-    """Return F1 over all examples, and 1 where nothing was to be found and nothing was."""
-    hits, predicted, true = counts.sum(0)
-    return float(2 * hits / (predicted + true)) if predicted + true else 1.0
-
-
 def _scores(kind: str, counts: np.ndarray) -> dict[str, Any]:
     hits, predicted, true = counts.sum(0)
     shares = {"precision": float(hits / max(predicted, 1)), "recall": float(hits / max(true, 1))}
-    return {"label": kind, **shares, "f1": _f1(counts), "support": int(true)}
+    return {"label": kind, **shares, "f1": f1_micro(counts), "support": int(true)}
 
 
 def _share(right: np.ndarray) -> tuple[int, int]:

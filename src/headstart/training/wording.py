@@ -83,7 +83,7 @@ def spread(record: Record) -> str:
 def certainty(judged: Judged) -> str:
     """Return how sure a prediction was, or how far off."""
     if judged.error is not None:
-        return f"off by {judged.error:.3g}"
+        return f"off by {readable(judged.error)}"
     return "" if judged.score is None else percent(judged.score)
 
 
@@ -182,8 +182,10 @@ def score(value: float | None, metric: str) -> str:
 
 
 def readable(value: float) -> str:
-    """Return a number of any size with two places, or with three digits where it is large or close to nothing."""
-    return f"{value:.2f}" if value == 0 or 0.1 <= abs(value) < 1000 else f"{value:.3g}"
+    """Return a number of any size: two places, none from a thousand on, three digits close to nothing."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}" if abs(value) < 1e9 else f"{value:.3g}"
+    return f"{value:.2f}" if value == 0 or abs(value) >= 0.1 else f"{value:.3g}"
 
 
 def interval(control: Control, metric: str) -> str:
