@@ -21,7 +21,7 @@ from headstart.errors import HeadstartError
 from headstart.events import Listener
 from headstart.features.cache import FeatureCache
 from headstart.model import RECORD, Model
-from headstart.ranking.defaults import choose_engine, choose_task
+from headstart.ranking.defaults import choose_engine, task_class
 from headstart.ranking.depths import probe_depths
 from headstart.summary import summary_lines
 from headstart.training.recipe import Recipe
@@ -59,7 +59,7 @@ def voice_commands(folder: Path, listener: Listener) -> Model:
     recipe = Recipe()
     # Nothing is chosen by these scores: they are taken on the test voice to show that depth matters.
     depths = probe_depths(
-        dataset, open_backbone(record.backbone, examples=dataset.examples), choose_task(dataset, recipe),
+        dataset, open_backbone(record.backbone, examples=dataset.examples), task_class(dataset).of(dataset),
         engine=choose_engine(recipe), cache=FeatureCache(), split="test", listener=listener,
     )  # fmt: skip
     record = dataclasses.replace(record, depths=depths)
