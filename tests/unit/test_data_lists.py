@@ -38,9 +38,9 @@ def test_a_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 
 def test_the_outermost_folder_is_the_class_however_deep_its_folders_go(tmp_path: Path) -> None:
-    for label in ("bird", "coin"):
-        write_photos(tmp_path / "photos" / label / "forest", seed=int(label == "coin"))
-        write_photos(tmp_path / "photos" / label / "a" / "b" / "c", per_class=2, seed=10 + len(label) + (label == "coin"))
+    for seed, label in enumerate(("bird", "coin")):
+        write_photos(tmp_path / "photos" / label / "forest", seed=seed)
+        write_photos(tmp_path / "photos" / label / "a" / "b" / "c", per_class=2, seed=10 + seed)
     dataset = open_dataset(tmp_path / "photos")
     assert dataset.labels == ("bird", "coin")
     assert len(dataset.examples) == 32

@@ -101,7 +101,8 @@ def decode(path: Path) -> str:
     except OSError as error:
         raise TableError(f"`{path}` cannot be read: {error.strerror}", "check its permissions") from None
     if data.startswith(b"PK\x03\x04"):
-        raise TableError(f"`{path}` is a spreadsheet or a zip archive", "call it .xlsx if it is one, or save it as csv in UTF-8")
+        hint = "call it .xlsx if it is one, or save the sheet as csv in UTF-8"
+        raise TableError(f"`{path}` is a spreadsheet or a zip archive", hint)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise TableError(f"`{path}` is UTF-16, not UTF-8", _convert(path, "UTF-16"))
     if (at := data.find(b"\0")) >= 0:
