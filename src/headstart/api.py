@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from headstart.tasks.contract import Task
 from headstart.tracing import trace
 from headstart.training.adapt import Adapted, Splits, adapt, labelled_splits
 from headstart.training.card import write_card
-from headstart.training.continuing import earlier_model
+from headstart.training.continuing import Earlier, earlier_model
 from headstart.training.folds import OutOfFold, cross_validate, train_on_all
 from headstart.training.loop import stacked
 from headstart.training.measure import Run, Stages, measure, sample_inputs
@@ -71,9 +71,9 @@ def fit(
             choose_backbone(dataset.kind, recipe.backbone), examples=dataset.examples, device=device
         )
         earlier = earlier_model(backbone)
-        learnt = earlier.learnt if earlier else frozenset()
-        dataset = dataset.not_judging(learnt)
-        keep, freeze, head_name = choose_cut(backbone, recipe, task_class(dataset), earlier=earlier)
+        dataset = dataset.not_judging(earlier.learnt if earlier else ())
+        task_type = task_class(dataset, recipe)
+        keep, freeze, head_name = choose_cut(backbone, recipe, task_type, earlier=earlier)
         engine = choose_engine(recipe)
         frozen, blocks = backbone.cut(freeze, keep)
         stages.end("prepare")
@@ -85,7 +85,7 @@ def fit(
         dataset = _without_unreadable(dataset, features, listener)
         stages.end("frozen_pass")
 
-        task = task_class(dataset).of(dataset)
+        task = task_type.of(dataset)
         task.read_with(backbone.preprocess)
         head = make_head(head_name, backbone.outputs_at(keep), task.outputs, dropout=recipe.dropout)
         if earlier:
@@ -93,7 +93,7 @@ def fit(
         trainable = TrainablePart(blocks, head).to(device)
         if features.stored:
             backbone.release_except(blocks)
-        splits, adapted, found = _train(trainable, features, dataset, task, recipe, learnt, listener)
+        splits, adapted, found = _train(trainable, features, dataset, task, recipe, earlier, listener)
         stages.end("train")
 
         finished = task.finish(trainable.head.linear)
@@ -120,14 +120,14 @@ def _open(data: str | Path, recipe: Recipe) -> Dataset:
 
 def _train(
     trainable: TrainablePart, features: FeatureSet, dataset: Dataset, task: Task, recipe: Recipe,
-    learnt: Collection[str], listener: Listener,
+    earlier: Earlier | None, listener: Listener,
 ) -> tuple[Splits, Adapted, OutOfFold | None]:  # fmt: skip
     """Adapt what lies above the cut; with folds, after all of them have been judged."""
     targets = task.encode(features.examples)
     if not recipe.folds:
         splits = labelled_splits(features, targets)
         return splits, adapt(trainable, splits, task, recipe, listener), None
-    folds = dataset.folds(recipe.folds, seed=recipe.seed, learnt=learnt)
+    folds = dataset.folds(recipe.folds, seed=recipe.seed, learnt=earlier.learnt if earlier else ())
     of = [folds.get(example.name, -1) for example in features.examples]
     found = cross_validate(trainable, features, targets, of, task, recipe, listener=listener)
     splits, adapted = train_on_all(trainable, features, targets, of, task, recipe, found, listener=listener)

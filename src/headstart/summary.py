@@ -50,7 +50,8 @@ def summary_lines(record: Record, model_dir: Path) -> Iterator[str]:
     yield wording.headline(record)
     yield from _scores(record)
     yield from _judged("right", [one for one in record.judged if one.right])
-    yield from _judged("wrong", [one for one in record.judged if not one.right])
+    wrong = [one for one in record.judged if not one.right]
+    yield from _judged("furthest off" if any(one.error for one in wrong) else "wrong", wrong)
     yield ""
     yield f"model   {model_dir}"
     yield f"report  {model_dir / REPORT_FILE}"

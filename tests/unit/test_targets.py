@@ -56,7 +56,7 @@ def test_several_columns_say_yes_or_no(tmp_path: Path, column: str) -> None:
     rows = [{"text": f"t {n}", "wet": n % 2, "cold": ["yes", "no", "True"][n % 3]} for n in range(12)]
     rows += [{"text": "bad", "wet": "maybe", "cold": 1}, {"text": "empty", "wet": 1, "cold": ""}]
     dataset = opened(write_table(tmp_path / "a.csv", rows), label_column=column)
-    assert task_class(dataset).name == "multilabel"
+    assert task_class(dataset, Recipe()).name == "multilabel"
     assert [e.target for e in dataset.examples[:3]] == [("cold",), ("wet",), ("cold",)]
     assert errors(dataset) == {
         "row 13": "has `maybe` in column `wet`, which is neither 0 nor 1",
@@ -119,7 +119,7 @@ def test_tags_are_as_many_as_words_or_the_row_is_named(tmp_path: Path) -> None:
     rows = [{"tokens": ["a", "b", str(n)], "tags": ["O", "B-x", "O"]} for n in range(10)]
     rows += [{"tokens": ["a", "b"], "tags": ["O"]}, {"tokens": ["a b"], "tags": ["O"]}, {"tokens": [], "tags": []}]
     dataset = opened(write_table(tmp_path / "a.jsonl", rows))
-    assert task_class(dataset).name_for("text") == "token-tagging"
+    assert task_class(dataset, Recipe()).name_for("text") == "token-tagging"
     assert dataset.examples[0].inputs == {"text": "a b 0"}
     assert dataset.labels == ("B-x", "O")
     assert errors(dataset) == {
@@ -178,12 +178,18 @@ def test_the_second_text_may_be_called_otherwise(tmp_path: Path) -> None:
 
 def test_many_different_numbers_are_told_and_nothing_is_switched(tmp_path: Path) -> None:
     dataset = opened(table(tmp_path, [n / 7 for n in range(30)], "a.csv"))
-    assert task_class(dataset).name == "classification"
+    assert task_class(dataset, Recipe()).name == "classification"
     assert "--task text-regression" in dataset.notes[0]
 
 
-def test_a_few_numbers_are_classes(tmp_path: Path) -> None:
-    assert opened(table(tmp_path, [1, 2, 3, 4, 5] * 6, "a.csv")).notes == ()
+@pytest.mark.parametrize("values", [[1, 2, 3, 4, 5] * 6, list(range(1990, 2004)) * 30])
+def test_a_few_numbers_are_classes(tmp_path: Path, values: list[int]) -> None:
+    assert opened(table(tmp_path, values, "a.csv")).notes == ()
+
+
+def test_labels_that_look_like_several_are_told(tmp_path: Path) -> None:
+    dataset = opened(table(tmp_path, ["a;b", "a", "b", "a;b;c"] * 8, "a.csv"))
+    assert "--task text-multilabel" in dataset.notes[0]
 
 
 def test_numbers_among_texts_are_told_with_their_rows(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from headstart import model as model_module
 from headstart.backbones.contract import quiet
 from headstart.cli import main
 from headstart.data.walk import walk
+from headstart.errors import UsageError
 from networks import write_network
 from samples import THINGS, WORDS, reviews, write_photos, write_sounds, write_table
 
@@ -151,6 +152,20 @@ def test_transformers_says_the_same(task: str, head: str, named: str, tmp_path: 
     found = {one["label"]: one["score"] for one in (theirs[0] if isinstance(theirs[0], list) else theirs)}
     wanted = {"value": ours.value} if task.endswith("regression") else dict(ours.scores)
     assert found == pytest.approx(wanted, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize(("task", "head"), [("text-classification", "tokens"), ("token-tagging", "mean")])
+def test_a_head_of_another_kind_of_task_is_refused(task: str, head: str, tmp_path: Path) -> None:
+    network, data = write_network(tmp_path / "network"), DATA[task][1](tmp_path)
+    with pytest.raises(UsageError, match=f"`{head}` does not fit the task `{task}`") as caught:
+        api.fit(data, task=task, head=head, backbone=str(network), output_dir=tmp_path / "model")
+    assert "choose `" in caught.value.hint
+    assert not (tmp_path / "model").exists()
+
+
+def test_column_names_are_texts(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="label_column"):
+        api.fit(tmp_path, label_column=["a", "b"])
 
 
 def options(task: str) -> dict[str, Any]:

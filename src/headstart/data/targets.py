@@ -149,12 +149,11 @@ def number(text: str) -> float | None:
 
 
 def _looks_like_a_quantity(counts: Counter[str]) -> bool:
-    """Say whether classes are many numbers; identifiers repeat more often than measurements."""
-    return (
-        len(counts) >= MANY_NUMBERS
-        and all(number(name) is not None for name in counts)
-        and sum(counts.values()) < 8 * len(counts)
-    )
+    """Say whether classes are many numbers that are no whole ones, or that hardly repeat, as grades and years do."""
+    values = [number(name) for name in counts]
+    if len(counts) < MANY_NUMBERS or None in values:
+        return False
+    return any(value != int(value) for value in values if value is not None) or counts.total() < 20 * len(counts)
 
 
 def _kind(examples: Sequence[Example]) -> str:

@@ -32,8 +32,10 @@ def wanted_tasks(recipe: Recipe) -> tuple[Kind | None, list[TargetForm]]:
     return kind, [task.form]
 
 
-def task_class(dataset: Dataset) -> type[Task]:
-    """Return the task whose form read the targets of the data."""
+def task_class(dataset: Dataset, recipe: Recipe) -> type[Task]:
+    """Return the task that the recipe names; for `auto` the one whose form read the targets of the data."""
+    if recipe.task != "auto":
+        return find_task(recipe.task)[0]
     return next(task for task in plugins("tasks").values() if task.form is dataset.form)
 
 

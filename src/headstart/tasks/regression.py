@@ -46,7 +46,7 @@ class Numbers(TargetForm):
         return [str(part) for part in np.searchsorted(ends, targets)]
 
     def text(self, target: float) -> str:
-        return f"{target:.5g}"
+        return f"{target:.4g}"
 
 
 class Regression(Task):
