@@ -21,9 +21,10 @@ from headstart.errors import HeadstartError
 from headstart.events import Listener
 from headstart.features.cache import FeatureCache
 from headstart.model import RECORD, Model
-from headstart.ranking.defaults import choose_engine, task_class
+from headstart.ranking.defaults import choose_engine
 from headstart.ranking.depths import probe_depths
 from headstart.summary import summary_lines
+from headstart.tasks.contract import find_task
 from headstart.training.recipe import Recipe
 from headstart.training.report import write_report
 
@@ -54,13 +55,11 @@ def voice_commands(folder: Path, listener: Listener) -> Model:
     """Recognise 96 Italian words in a voice never heard, from one recording each, and show the score by depth."""
     data = assets.get("voice-commands")
     model = api.fit(data, output_dir=folder, scratch_minutes=0.0, listener=listener)
-    record = model.record
-    dataset = open_dataset(data)
-    recipe = Recipe()
+    record, dataset = model.record, open_dataset(data)
     # Nothing is chosen by these scores: they are taken on the test voice to show that depth matters.
     depths = probe_depths(
-        dataset, open_backbone(record.backbone, examples=dataset.examples), task_class(dataset).of(dataset),
-        engine=choose_engine(recipe), cache=FeatureCache(), split="test", listener=listener,
+        dataset, open_backbone(record.backbone, examples=dataset.examples), find_task(record.task)[0].of(dataset),
+        engine=choose_engine(Recipe()), cache=FeatureCache(), split="test", listener=listener,
     )  # fmt: skip
     record = dataclasses.replace(record, depths=depths)
     write_durably(folder / RECORD, json.dumps(record.to_dict(), indent=1).encode())
