@@ -23,8 +23,14 @@ from networks import FAMILIES, write_examples, write_network
 pytestmark = pytest.mark.slow
 
 # A head of each family that transformers has a class for.
-STOCK = {"bert": "pooler", "vit": "cls", "dinov2": "cls-mean", "efficientnet-lite": "average"}
+STOCK = {
+    "bert": "pooler", "roberta": "pooler", "vit": "cls", "dinov2": "cls-mean", "mobilenet-v2": "average",
+    "efficientnet-lite": "average", "wav2vec2": "mean",
+}  # fmt: skip
 GENERIC = {"bert": "mean", "vit": "mean", "dinov2": "cls", "whisper": "mean"}
+SHORT = [("vit", 2), ("dinov2", 3), ("bert", 2), ("roberta", 2), ("efficientnet-lite", 3), ("wav2vec2", 4)]
+# What transformers cannot build without all of its blocks is read by our own class.
+ONLY_WHOLE = [("mobilenet-v2", 3), ("wav2vec2", 1), ("wav2vec2", 2)]
 PART = {"text": "tokenizer", "image": "image_processor", "audio": "feature_extractor"}
 
 TRANSFORMERS_ALONE = """
@@ -83,7 +89,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.mark.parametrize("family", ["bert", "vit", "dinov2"])
+@pytest.mark.parametrize("family", ["bert", "roberta", "vit", "dinov2", "mobilenet-v2"])
 def test_a_process_that_has_only_transformers_gives_the_same_scores(family: str, tmp_path: Path) -> None:
     model, inputs = fit(tmp_path, family, STOCK[family])
     theirs = fresh(TRANSFORMERS_ALONE, [model.task.full_name, str(tmp_path / "model"), inputs])
@@ -119,7 +125,7 @@ def test_a_head_that_transformers_has_no_class_for_is_read_by_ours(family: str, 
     assert_alike(scores_of(classify, inputs), model.predict(inputs))
 
 
-@pytest.mark.parametrize(("family", "keep"), [("vit", 2), ("dinov2", 3), ("bert", 2), ("efficientnet-lite", 3)])
+@pytest.mark.parametrize(("family", "keep"), SHORT)
 def test_a_network_cut_short_is_read_by_transformers_too(family: str, keep: int, tmp_path: Path) -> None:
     from transformers import pipeline
 
@@ -129,6 +135,14 @@ def test_a_network_cut_short_is_read_by_transformers_too(family: str, keep: int,
     with quiet():
         classify = pipeline(model.task.full_name, model=str(tmp_path / "model"), top_k=None)
     assert_alike(scores_of(classify, inputs), model.predict(inputs))
+
+
+@pytest.mark.parametrize(("family", "keep"), ONLY_WHOLE)
+def test_a_network_that_transformers_only_builds_whole_is_read_by_ours(family: str, keep: int, tmp_path: Path) -> None:
+    model, inputs = fit(tmp_path, family, STOCK[family], keep=keep, freeze=1)
+    assert json.loads((tmp_path / "model" / "config.json").read_text())["architectures"] == [GENERIC_CLASS]
+    assert len(api.load(tmp_path / "model").backbone.blocks) == keep
+    assert_alike([dict(one.scores) for one in api.load(tmp_path / "model").predict(inputs)], model.predict(inputs))
 
 
 def test_a_fresh_process_predicts_alike(tmp_path: Path) -> None:

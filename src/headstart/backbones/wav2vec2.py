@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from headstart.backbones.contract import Family, StockForm
@@ -140,33 +141,29 @@ def _convolutions(network: Any) -> Block:
 
 
 def _convolve(module: Any, features: Features) -> Features:
-    hidden, lengths = features["input_values"][:, None], features["attention_mask"].sum(1)
+    hidden, mask = features["input_values"][:, None], features["attention_mask"]
     for layer in module.conv_layers:
-        lengths = (lengths - layer.conv.kernel_size[0]) // layer.conv.stride[0] + 1
+        # A step is real if the last of what its convolution reads is.
+        mask = mask[:, layer.conv.kernel_size[0] - 1 :: layer.conv.stride[0]]
         if isinstance(getattr(layer, "layer_norm", None), nn.GroupNorm):
-            hidden = layer.activation(_normalise(layer.layer_norm, layer.conv(hidden), lengths))
+            hidden = layer.activation(_normalise(layer.layer_norm, layer.conv(hidden), mask))
         else:
             hidden = layer(hidden)
-    return {"hidden_states": hidden.transpose(1, 2), "attention_mask": _real(hidden, lengths).long()}
+    return {"hidden_states": hidden.transpose(1, 2), "attention_mask": mask}
 
 
-def _real(hidden: Tensor, lengths: Tensor) -> Tensor:
-    """Return which steps of [N, C, T] are no padding, [N, T]."""
-    return torch.arange(hidden.shape[2], device=hidden.device)[None] < lengths[:, None]
-
-
-def _normalise(norm: nn.GroupNorm, hidden: Tensor, lengths: Tensor) -> Tensor:
+def _normalise(norm: nn.GroupNorm, hidden: Tensor, mask: Tensor) -> Tensor:
     """Apply a GroupNorm of one channel a group over the real steps of [N, C, T]."""
-    mean = _mean(hidden, lengths)
-    variance = _mean((hidden - mean).square(), lengths)
+    mean = _mean(hidden, mask)
+    variance = _mean((hidden - mean).square(), mask)
     scaled = (hidden - mean) / torch.sqrt(variance + norm.eps)
     return scaled * norm.weight[:, None] + norm.bias[:, None]
 
 
-def _mean(hidden: Tensor, lengths: Tensor) -> Tensor:
+def _mean(hidden: Tensor, mask: Tensor) -> Tensor:
     """Return the mean over the real steps, [N, C, 1]: a running sum has the same bits whatever follows."""
-    last = (lengths - 1)[:, None, None].expand(-1, hidden.shape[1], 1)
-    return hidden.cumsum(2).gather(2, last) / lengths[:, None, None]
+    last = mask - F.pad(mask[:, 1:], (0, 1))
+    return (hidden.cumsum(2) * last[:, None]).sum(2, keepdim=True) / mask.sum(1)[:, None, None]
 
 
 def _project(module: nn.Module, features: Features) -> Features:
