@@ -8,6 +8,7 @@ from typing import Any
 
 from headstart.record import REPORT_FILE, Judged, Record
 from headstart.training import wording
+from headstart.types import Kind
 
 BASELINES = ("majority", "simple", "linear_probe", "from_scratch", "from_scratch_converged")
 SHOWN = 3
@@ -85,8 +86,8 @@ def _scores(record: Record) -> Iterator[str]:
         yield f"  {wording.others(record)}".rstrip()
 
 
-def _judged(title: str, judged: list[Judged]) -> Iterator[str]:
-    """Yield the few of which the model was surest, or which were furthest off."""
+def _judged(title: str, judged: list[Judged], kind: Kind) -> Iterator[str]:
+    """Yield the few of which the model was surest, or which were furthest off: texts themselves, files by name."""
     surest = sorted(judged, key=lambda one: -one.weight)[:SHOWN]
     if not surest:
         return
@@ -95,4 +96,4 @@ def _judged(title: str, judged: list[Judged]) -> Iterator[str]:
     for one in surest:
         truth = "" if one.right else f", is {one.target}"
         said = f"{wording.excerpt(one.predicted)} {wording.certainty(one)}".rstrip()
-        yield f"  {wording.excerpt(one.input, 60)}: {said}{truth}"
+        yield f"  {wording.excerpt(one.input if kind == 'text' else one.name, 60)}: {said}{truth}"
