@@ -205,4 +205,12 @@ def test_a_list_where_one_class_is_expected_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     rows = [{"text": f"t {n}", "label": ["x", "y"][n % 2] if n else ["x"]} for n in range(12)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert errors(opened(path)) == {"row 1": "has no label"}
+    assert errors(opened(path)) == {"row 1": "has the label `['x']`, which is no single class"}
+
+
+def test_data_of_another_task_are_refused_with_rows_and_the_way_out(tmp_path: Path) -> None:
+    path = table(tmp_path, [["a", "b"], ["a"]] * 6)
+    with pytest.raises(DataError, match="12 of 12 examples") as caught:
+        opened(path, "text-classification")
+    assert "`row 1` has the label `['a', 'b']`" in str(caught.value)
+    assert "--task" in caught.value.hint

@@ -250,8 +250,7 @@ def _with_targets(path: Path, raw: Sequence[Example], form: TargetForm, skipped:
         except ValueError as error:
             unusable.append(Skipped(example.name, str(error)))
     skipped += unusable
-    if len(raw) > len(unusable):
-        require_targets(path, raw, unusable)
+    require_targets(path, raw, unusable)
     return read
 
 

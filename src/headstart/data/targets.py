@@ -6,7 +6,7 @@ import math
 import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from headstart.types import Example
@@ -100,6 +100,8 @@ def class_name(raw: Any) -> str:
     """
     if isinstance(raw, bool):
         return str(raw).lower()
+    if isinstance(raw, list | tuple | Mapping):
+        raise ValueError(f"has the label `{str(raw)[:40]}`, which is no single class")
     if not is_single(raw):
         raise ValueError(NO_LABEL)
     name = unicodedata.normalize("NFC", str(raw).strip())  # macOS writes `é` as two characters

@@ -91,7 +91,7 @@ def evaluation(record: Record) -> list[EvalResult]:
             task_type=record.task,
             dataset_type="private",
             dataset_name=_dataset_name(record),
-            dataset_split="test",
+            dataset_split="cross-validation" if record.folds.get("judged") else "test",
             metric_type=name.removeprefix("eval_"),
             metric_name=wording.metric_name(name),
             metric_value=round(value, 4),
