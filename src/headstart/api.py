@@ -41,6 +41,7 @@ from headstart.training.measure import Run, Stages, measure, sample_inputs
 from headstart.training.output import OutputFolder
 from headstart.training.recipe import Recipe
 from headstart.training.report import write_report
+from headstart.training.views import choose_views, with_views
 from headstart.types import Example, Skipped
 
 __all__ = ["evaluate", "fit", "load", "trace"]
@@ -80,7 +81,7 @@ def fit(
 
         features = extract(
             dataset.examples, backbone=backbone, frozen=frozen, engine=engine, cache=cache,
-            storage=recipe.storage, hashes=dataset.hashes, listener=listener,
+            storage=recipe.storage, hashes=dataset.hashes, views=choose_views(recipe, dataset), listener=listener,
         )  # fmt: skip
         dataset = _without_unreadable(dataset, features, listener)
         stages.end("frozen_pass")
@@ -126,7 +127,7 @@ def _train(
     targets = task.encode(features.examples)
     if not recipe.folds:
         splits = labelled_splits(features, targets)
-        return splits, adapt(trainable, splits, task, recipe, listener), None
+        return splits, adapt(trainable, with_views(splits), task, recipe, listener), None
     folds = dataset.folds(recipe.folds, seed=recipe.seed, learnt=earlier.learnt if earlier else ())
     of = [folds.get(example.name, -1) for example in features.examples]
     found = cross_validate(trainable, features, targets, of, task, recipe, listener=listener)

@@ -43,6 +43,7 @@ from headstart.tasks.classification import Classification, probabilities
 from headstart.tasks.contract import Task, find_task
 from headstart.training.adapt import adapt, labelled_splits
 from headstart.training.recipe import Depth, Recipe
+from headstart.training.views import choose_views, with_views
 from headstart.types import Example, Kind, Spec
 
 _SAMPLE = 4  # examples that a pickled network is compared on
@@ -210,8 +211,9 @@ class _Network:
         network = cls(
             backbone, frozen, TrainablePart(blocks, head).to(device), choose_engine(recipe), task, keep, sample
         )
-        features = network.features(dataset.examples, recipe)
-        adapt(network.trainable, labelled_splits(features, task.encode(features.examples)), task, recipe, ignore)
+        features = network.features(dataset.examples, recipe, views=choose_views(recipe, dataset))
+        splits = with_views(labelled_splits(features, task.encode(features.examples)))
+        adapt(network.trainable, splits, task, recipe, ignore)
         return network
 
     @classmethod
@@ -246,8 +248,8 @@ class _Network:
         batches = (to_device(features.batch(one), self.trainable.device) for one in places)
         return np.concatenate([self.trainable(batch).cpu().double().numpy() for batch in batches])
 
-    def features(self, examples: Sequence[Example], recipe: Recipe) -> FeatureSet:
-        """Return what crosses the cut, found or computed.
+    def features(self, examples: Sequence[Example], recipe: Recipe, *, views: int = 1) -> FeatureSet:
+        """Return what crosses the cut, found or computed; of training examples also further views.
 
         Raises:
             DataError: an input cannot be read; scikit-learn has no place for a prediction that is left out.
@@ -255,7 +257,7 @@ class _Network:
         with open_cache(keep=recipe.cache) as cache:
             found = extract(
                 examples, backbone=self.backbone, frozen=self.frozen, engine=self.engine, cache=cache,
-                storage=recipe.storage,
+                storage=recipe.storage, views=views,
             )  # fmt: skip
         if found.skipped:
             bad = found.skipped[0]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import islice
@@ -22,9 +23,10 @@ from headstart.cut import Features, FrozenPart
 from headstart.data.dataset import content_hash
 from headstart.engines.contract import Engine, Runner
 from headstart.errors import HeadstartError, ModelError, UnreadableFile
-from headstart.events import Forecast, Listener, Progress, ignore
+from headstart.events import Forecast, Listener, Note, Progress, ignore
 from headstart.features.cache import Entry, FeatureCache
 from headstart.features.shard import Row, Shard
+from headstart.preprocess.views import Varied
 from headstart.types import Example, Skipped, Spec
 
 BATCH = 16
@@ -43,6 +45,7 @@ class FeatureSet:
         specs: shapes by name. hits, computed: rows found and computed. bytes: size on disk.
         seconds: time of this pass. pass_seconds: what computing all rows takes, found ones included.
         stored: False where rows are computed anew for every batch.
+        views: other views of the training examples, in their order, one set a view.
     """
 
     examples: tuple[Example, ...]
@@ -54,6 +57,7 @@ class FeatureSet:
     bytes: int = 0
     seconds: float = 0.0
     pass_seconds: float = 0.0
+    views: tuple[FeatureSet, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -76,6 +80,7 @@ def extract(
     cache: FeatureCache,
     storage: str = "float16",
     hashes: Mapping[str, str] | None = None,
+    views: int = 1,
     listener: Listener = ignore,
 ) -> FeatureSet:
     """Return what crosses the cut for every example, computing each frozen pass at most once.
@@ -83,6 +88,7 @@ def extract(
     Args:
         storage: `float16` or `float32`, for the floats on disk.
         hashes: content hashes by example name, as far as they are known already.
+        views: of each training example, itself included; each further one is a pass over those.
 
     Raises:
         NoSpace: the disk filled up; what was stored stays.
@@ -105,11 +111,39 @@ def extract(
         if fits
         else _Live(readable, backbone, fill.runner, frozen)
     )
-    return FeatureSet(
+    found = FeatureSet(
         examples=readable, skipped=tuple(skipped), specs=frozen.specs, source=source,
         hits=len(first_of) - len(wanted), computed=fill.computed, bytes=entry.bytes(),
         seconds=time.perf_counter() - started, pass_seconds=entry.seconds_of(hashes[e.name] for e in readable),
     )  # fmt: skip
+    train = [example for example in readable if example.split == "train"]
+    if views > 1:
+        listener(Note(f"each training example is seen in {views} views"))
+    others = [
+        extract(
+            train, backbone=_varied(backbone, view), frozen=frozen, engine=engine, cache=cache, storage=storage,
+            hashes=hashes, listener=listener,
+        )
+        for view in range(1, views)
+    ]  # fmt: skip
+    return _with_views(found, others)
+
+
+def _with_views(found: FeatureSet, views: Sequence[FeatureSet]) -> FeatureSet:
+    """Return features that know their views, and count what those took."""
+    whole = (found, *views)
+    return replace(
+        found, views=tuple(views), hits=sum(one.hits for one in whole), computed=sum(one.computed for one in whole),
+        bytes=sum(one.bytes for one in whole), seconds=sum(one.seconds for one in whole),
+        pass_seconds=sum(one.pass_seconds for one in whole),
+    )  # fmt: skip
+
+
+def _varied(backbone: Backbone, view: int) -> Backbone:
+    """Return the backbone with the preprocessing of a view: that is a part of the cache key, so each is an entry."""
+    varied = copy.copy(backbone)
+    varied.preprocess = Varied(backbone.preprocess, view)
+    return varied
 
 
 def live(examples: Sequence[Example], *, backbone: Backbone, frozen: FrozenPart) -> FeatureSet:

@@ -36,6 +36,8 @@ class Recipe:
         baselines: measure what the adapted model is compared with.
         scratch_minutes: most minutes that the converged from-scratch control may take; 0 leaves it out.
         seed: decides splits, order and dropout.
+        views: of each training picture or recording, itself included: mirrored, cropped, masked; 0 is the measured
+            rule: four for pictures with fewer than five examples a class, else one.
         folds: judge by so many folds instead of one test split; 0 leaves it at the split.
         text_column, text_pair_column, label_column, group_column: where a table has what; several columns of labels
             have commas between them.
@@ -64,6 +66,7 @@ class Recipe:
     baselines: bool = True
     scratch_minutes: float = 2.0
     seed: int = 0
+    views: int = 0
     folds: int = 0
     text_column: str = "text"
     text_pair_column: str = "text_pair"
@@ -155,6 +158,7 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "dropout": (lambda value: 0 <= value < 1, "a share from 0 to below 1"),
     "scratch_minutes": _NOT_NEGATIVE,
     "seed": _NOT_NEGATIVE,
+    "views": _NOT_NEGATIVE,
     "folds": (lambda value: value == 0 or value >= 3, "3 or more, or 0 for none"),
     "storage": (lambda value: value in ("float16", "float32"), "float16 or float32"),
 }
