@@ -13,8 +13,8 @@ from headstart import assets
 from headstart.assets.clients import fetch
 from headstart.assets.contract import Source
 from headstart.backbones import open_backbone
-from headstart.backbones.contract import run_blocks
 from headstart.checkpoints.contract import read
+from headstart.cut import run_blocks
 from headstart.errors import MissingClient
 from headstart.types import Example
 

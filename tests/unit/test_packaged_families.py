@@ -11,9 +11,9 @@ import torch
 from transformers import AutoModel, Dinov2Config, Dinov2Model, WhisperConfig, WhisperForConditionalGeneration
 
 from headstart.backbones import dinov2, efficientnet_lite, open_backbone, whisper
-from headstart.backbones.contract import run_blocks
 from headstart.backbones.efficientnet_lite import EfficientNetLiteConfig, EfficientNetLiteModel
 from headstart.checkpoints.contract import Checkpoint
+from headstart.cut import run_blocks
 from headstart.types import Example
 
 SECOND = 16_000
