@@ -50,7 +50,7 @@ def summary_lines(record: Record, model_dir: Path) -> Iterator[str]:
     yield ""
     yield wording.headline(record)
     yield from _scores(record)
-    yield from _judged("right", [one for one in record.judged if one.right])
+    yield from _judged("right", [one for one in record.judged if one.right], record.kind)
     wrong = [one for one in record.judged if not one.right]
     yield from _judged("furthest off" if any(one.error for one in wrong) else "wrong", wrong)
     yield ""
