@@ -52,7 +52,7 @@ def summary_lines(record: Record, model_dir: Path) -> Iterator[str]:
     yield from _scores(record)
     yield from _judged("right", [one for one in record.judged if one.right], record.kind)
     wrong = [one for one in record.judged if not one.right]
-    yield from _judged("furthest off" if any(one.error for one in wrong) else "wrong", wrong)
+    yield from _judged("furthest off" if any(one.error for one in wrong) else "wrong", wrong, record.kind)
     yield ""
     yield f"model   {model_dir}"
     yield f"report  {model_dir / REPORT_FILE}"
