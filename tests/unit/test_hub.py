@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from headstart import api
 from headstart.backbones import open_backbone
 from headstart.checkpoints import hub as client
+from headstart.cli import main
 from headstart.errors import CheckpointError, ModelError, NetworkError
 from hub_server import TOKEN, Hub, Repository, running
-from networks import write_network
+from networks import write_examples, write_network
 
 # What huggingface_hub uploads large files with is deprecated by its own client.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
@@ -176,6 +179,26 @@ def test_a_mirror_that_is_none_is_named(hub: Hub, model_folder: Path, monkeypatc
         with pytest.raises(NetworkError) as caught:
             call()
         assert "HF_ENDPOINT" in caught.value.hint + caught.value.message or "reached" in caught.value.message
+
+
+@pytest.mark.slow
+def test_a_model_goes_to_a_hub_and_comes_back(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    reviews = write_examples(tmp_path / "data", "text")
+    model = api.fit(
+        reviews, backbone="toys/tiny-bert", freeze="all", head="pooler", baselines=False, output_dir=tmp_path / "model"
+    )
+    assert model.facts["origin"] == f"toys/tiny-bert@{hub.repositories['toys/tiny-bert'].commit}"
+    with pytest.raises(SystemExit) as left:
+        main(["push", str(tmp_path / "model"), "me/my-model", "--json"])
+    assert left.value.code == 0
+    assert json.loads(capsys.readouterr().out)["private"] is True
+    assert "headstart.json" not in hub.repositories["me/my-model"].files
+    again = api.load(client.download("me/my-model"))
+    texts = ["a good film", "an awful meal"]
+    assert [one.label for one in again.predict(texts)] == [one.label for one in model.predict(texts)]
 
 
 @pytest.mark.slow
