@@ -16,10 +16,15 @@ def folder_for(path: Path, *, data: str = "data", resume: bool = False, **settin
     return OutputFolder(path, data, Recipe(**settings), resume=resume)
 
 
-def fail(folder: OutputFolder, error: type[BaseException]) -> None:
-    with pytest.raises(error), folder as path:
+def write_half(folder: OutputFolder, error: type[BaseException]) -> None:
+    with folder as path:
         (path / "model.safetensors").write_bytes(b"half")
         raise error("no")
+
+
+def fail(folder: OutputFolder, error: type[BaseException]) -> None:
+    with pytest.raises(error):
+        write_half(folder, error)
 
 
 @pytest.mark.parametrize("error", [DataError, RuntimeError])
