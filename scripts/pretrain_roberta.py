@@ -129,11 +129,12 @@ def few_labels(draw: int, folder: Path) -> Path:
 
 
 def main() -> None:
-    """Pre-train, then compare."""
+    """Pre-train where that is not done yet, then compare."""
     torch.set_num_threads(1)
     asked = arguments(__doc__)
-    steps = pretrain(read_texts(), asked.output, minutes=asked.minutes)
-    print(f"{steps} steps of {TEXTS_A_BATCH} texts")
+    if not asked.output.exists():
+        steps = pretrain(read_texts(), asked.output, minutes=asked.minutes)
+        print(f"{steps} steps of {TEXTS_A_BATCH} texts")
     compare(few_labels, asked.output, draws=asked.draws)
 
 

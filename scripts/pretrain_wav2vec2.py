@@ -98,11 +98,12 @@ def pretrain(recordings: Sequence[np.ndarray], output: Path, *, minutes: float) 
 
 
 def main() -> None:
-    """Pre-train, then compare."""
+    """Pre-train where that is not done yet, then compare."""
     torch.set_num_threads(1)
     asked = arguments(__doc__)
-    steps = pretrain(read_recordings(), asked.output, minutes=asked.minutes)
-    print(f"{steps} steps of {CROPS_A_BATCH} crops of {CROP / RATE:.0f} s")
+    if not asked.output.exists():
+        steps = pretrain(read_recordings(), asked.output, minutes=asked.minutes)
+        print(f"{steps} steps of {CROPS_A_BATCH} crops of {CROP / RATE:.0f} s")
     compare(lambda draw, folder: assets.get("voice-commands"), asked.output, draws=asked.draws)
 
 

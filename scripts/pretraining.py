@@ -23,7 +23,9 @@ SHOWN_EVERY = 15.0  # seconds
 def arguments(about: str) -> argparse.Namespace:
     """Read OUTPUT and the options that these scripts share."""
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("output", type=Path, help="folder for the network, in hub layout")
+    parser.add_argument(
+        "output", type=Path, help="folder for the network, in hub layout; one that is there is only compared"
+    )
     parser.add_argument("--minutes", type=float, default=4.0, help="time for the training, on one thread")
     parser.add_argument("--draws", type=int, default=3, help="how often to compare with training from scratch")
     return parser.parse_args()
@@ -93,12 +95,12 @@ def compare(data_of: Callable[[int, Path], Path], backbone: Path, *, draws: int,
 
 
 def _show(record: Record, draw: int) -> float:
-    metric, metrics = f"eval_{record.first_metric}", record.metrics or {}
+    metric, metrics = record.first_metric, record.metrics or {}
     rows = {"pre-trained": tuple(metrics[metric + end] for end in ("", "_ci_low", "_ci_high"))}
     for name, control in record.baselines.items():
         if control:
             rows[name] = (control.score, control.ci_low, control.ci_high)
-    print(f"draw {draw}: {record.first_metric} on {record.test_examples} test examples, "
+    print(f"draw {draw}: {metric} on {record.test_examples} test examples, "
           f"keep {record.keep}, freeze {record.freeze}")  # fmt: skip
     for name, (score, low, high) in rows.items():
         print(f"  {name:24} {score:.3f} [{low:.3f}, {high:.3f}]", flush=True)

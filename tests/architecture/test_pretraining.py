@@ -14,9 +14,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from transformers import RobertaForMaskedLM, Wav2Vec2ForPreTraining
 
 from headstart.backbones import open_backbone
 from headstart.types import Example
+from networks import write_examples, write_network
 from samples import write_sounds
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -80,6 +82,7 @@ def test_a_pretrained_roberta_is_a_backbone(script, tmp_path) -> None:
     roberta: ModuleType = script("pretrain_roberta")
     texts = [f"The {thing} was bad, number {n}" for n in range(40) for thing in ("film", "food")]
     assert roberta.pretrain(texts, tmp_path, minutes=A_MOMENT) > 0
+    assert RobertaForMaskedLM.from_pretrained(tmp_path).config.vocab_size <= roberta.VOCABULARY
     backbone = open_backbone(str(tmp_path))
     assert (backbone.family.name, len(backbone.blocks)) == ("roberta", 5)
     ids = backbone.preprocess.decode(Example("a", {"text": "The film"}))["input_ids"]
@@ -98,6 +101,7 @@ def test_a_pretrained_wav2vec2_is_a_backbone(script, tmp_path) -> None:
     wav2vec2: ModuleType = script("pretrain_wav2vec2")
     sound = np.random.default_rng(0).standard_normal(10 * wav2vec2.CROP).astype(np.float32)
     assert wav2vec2.pretrain([sound], tmp_path / "network", minutes=A_MOMENT) > 0
+    assert Wav2Vec2ForPreTraining.from_pretrained(tmp_path / "network").config.num_codevector_groups == 2
     backbone = open_backbone(str(tmp_path / "network"))
     assert (backbone.family.name, len(backbone.blocks)) == ("wav2vec2", 7)
     file = sorted(write_sounds(tmp_path / "sounds", classes=1, per_class=1).rglob("*.wav"))[0]
@@ -114,3 +118,14 @@ def test_training_ends_with_its_time(script) -> None:
     before = weight.weight.item()
     assert pretraining.train(weight, ones, lambda b, _: weight(b["x"]).sum(), minutes=0.001, learning_rate=0.1) > 0
     assert weight.weight.item() < before
+
+
+@pytest.mark.slow
+def test_a_comparison_shows_both_scores_and_the_gain(script, tmp_path, capsys) -> None:
+    pretraining: ModuleType = script("pretraining")
+    data, network = write_examples(tmp_path, "text"), write_network(tmp_path / "network")
+    pretraining.compare(lambda draw, folder: data, network, draws=1, minutes=0.02)
+    shown = capsys.readouterr().out
+    assert all(
+        name in shown for name in ("draw 0: eval_accuracy on ", "pre-trained ", "from_scratch_converged ", "gain")
+    )
