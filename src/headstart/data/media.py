@@ -53,12 +53,10 @@ def open_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     """
     image_module = _pillow()
     path = _existing(path)
-    with _documented(path, "is not an image (jpg, png, webp, bmp or gif)"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", image_module.DecompressionBombWarning)
-        with _opened_image(image_module, path, max_pixels) as image:
-            image.load()
-            return _as_rgb(_upright(image))
+    documented = _documented(path, "is not an image (jpg, png, webp, bmp or gif)")
+    with documented, _opened_image(image_module, path, max_pixels) as image:
+        image.load()
+        return _as_rgb(_upright(image))
 
 
 @contextmanager
@@ -100,6 +98,9 @@ def _pillow() -> Any:
         from PIL import Image
     except ImportError:
         raise MissingExtra("pillow", "image") from None
+    # Pictures are decoded in threads, and `warnings.catch_warnings` there would undo the filters of other threads.
+    # What Pillow warns of is either refused by its size here or does not keep the picture from being shown.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     return Image
 
 
