@@ -116,6 +116,11 @@ def _open(data: str | Path, recipe: Recipe) -> Dataset:
         data, kind=kind, forms=forms, seed=recipe.seed, text_column=recipe.text_column,
         text_pair_column=recipe.text_pair_column, label_column=recipe.label_column, group_column=recipe.group_column,
     )  # fmt: skip
+    if recipe.group_column != Recipe().group_column and not any(example.group for example in dataset.examples):
+        raise DataError(
+            f"no example of `{dataset.source}` has a `{recipe.group_column}`",
+            "name a column of the table, or of the metadata file in the folder, with --group-column",
+        )
     return dataset.joined() if recipe.folds else dataset
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from headstart.errors import UsageError
+from headstart.api import fit
+from headstart.errors import DataError, UsageError
 from headstart.training.recipe import Recipe, parse_depth
+from samples import write_photos
 
 
 def test_it_comes_back_from_toml(tmp_path: Path) -> None:
@@ -48,3 +50,10 @@ def test_depths_are_numbers_or_words() -> None:
     assert [parse_depth(value) for value in ("3", "all", "auto", 4)] == [3, "all", "auto", 4]
     with pytest.raises(UsageError, match="`3.5`"):
         parse_depth("3.5")
+
+
+def test_a_group_column_that_no_folder_has_is_refused(tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos")
+    with pytest.raises(DataError, match="`speaker`"):
+        fit(tmp_path / "photos", group_column="speaker", output_dir=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -147,6 +147,19 @@ def test_a_baseline_that_had_not_converged_is_said_to_be_so():
     assert render(bare()).count("not converged") == 2
 
 
+def test_the_spread_over_seeds_is_said_where_there_were_several():
+    assert "Trained with 3 seeds" in render(sample_record("text", seed_scores=[0.81, 0.84, 0.79]))
+    assert "seeds, it scored" not in render(sample_record("text", seed_scores=[0.81]))
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_scores_by_depth_name_the_split_they_were_taken_on(split):
+    row = {"keep": 1, "split": split, "score": 0.5, "ci_low": 0.4, "ci_high": 0.6, "seconds": 1.0, "bytes": 1}
+    page = render(sample_record("image", depths=[row, {**row, "keep": 2}]))
+    assert f"on the {split} split, with 95 % intervals" in page
+    assert ("Nothing was chosen by it" in page) == (split == "test")
+
+
 def test_strip_tells_frozen_thawed_head_and_dropped_apart():
     states = [state for state, _ in strip(sample_record(blocks=5, keep=4, freeze=2))]
     assert states == ["frozen", "frozen", "thawed", "thawed", "head", "dropped"]

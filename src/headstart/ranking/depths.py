@@ -24,7 +24,7 @@ def probe_depths(
     dataset: Dataset, backbone: Backbone, task: Task, *, engine: Engine, cache: FeatureCache, split: Split,
     recipe: Recipe | None = None, listener: Listener = ignore,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Return a row for each depth: `keep`, `score`, `ci_low`, `ci_high` on `split`, `seconds` and `bytes`.
+    """Return a row for each depth: `keep`, `split`, `score`, `ci_low`, `ci_high`, `seconds` and `bytes`.
 
     Nothing is chosen by it; whoever chooses must give `split="validation"`.
     """
@@ -46,7 +46,7 @@ def probe_depths(
             return []
         metrics = task.metrics(predict_logits(trainable, judged), judged.targets)
         rows.append({
-            "keep": keep, "score": metrics[name], "ci_low": metrics[f"{name}_ci_low"],
+            "keep": keep, "split": split, "score": metrics[name], "ci_low": metrics[f"{name}_ci_low"],
             "ci_high": metrics[f"{name}_ci_high"], "seconds": time.perf_counter() - started, "bytes": features.bytes,
         })  # fmt: skip
         listener(Progress("depths", keep, len(backbone.blocks)))

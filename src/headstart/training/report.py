@@ -140,5 +140,5 @@ def _template() -> Template:
 
 def _filters() -> dict[str, Any]:
     names = ("score", "interval", "certainty", "duration", "excerpt", "baseline_name", "metric_name")
-    sentences = ("headline", "comparison", "others", "spread", "cut", "engine", "saved")
+    sentences = ("headline", "comparison", "others", "spread", "seeds", "cut", "engine", "saved")
     return {name: getattr(wording, name) for name in names + sentences} | {"seconds_name": wording.SECONDS.get}

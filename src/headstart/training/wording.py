@@ -80,6 +80,14 @@ def spread(record: Record) -> str:
     return f"In the {record.folds['count']} folds alone it went from {low} to {high}."
 
 
+def seeds(record: Record) -> str:
+    """Return how much training with several seeds differs."""
+    low, high = (score(end, record.first_metric) for end in (min(record.seed_scores), max(record.seed_scores)))
+    return (
+        f"Trained with {len(record.seed_scores)} seeds, it scored from {low} to {high} on validation; the best is kept."
+    )
+
+
 def certainty(judged: Judged) -> str:
     """Return how sure a prediction was, or how far off."""
     if judged.error is not None:
