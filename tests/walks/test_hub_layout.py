@@ -166,8 +166,12 @@ def test_openvino_agrees_on_labels_and_within_a_bound(family: str, tmp_path: Pat
     reference, inputs = fit(tmp_path / "torch", family, FAMILIES[family].head)
     other, _ = fit(tmp_path / "openvino", family, FAMILIES[family].head, engine="openvino")
     assert other.record is not None
+    assert reference.record is not None
     assert other.record.engine == "openvino"
-    assert other.record.max_abs_difference <= 5e-3
+    # Rounding the features to float16 is a share of the logits; the engine itself adds next to nothing.
+    largest = max(float(np.abs(row).max()) for _, row in other.logits_of(other._examples(inputs)))
+    assert other.record.max_abs_difference <= 2e-3 * max(1.0, largest)
+    assert other.record.max_abs_difference <= reference.record.max_abs_difference + 1e-3
     for one, two in zip(reference.predict(inputs), other.predict(inputs), strict=True):
         assert isinstance(one, Label)
         assert isinstance(two, Label)
