@@ -23,10 +23,10 @@ from headstart.features.cache import FeatureCache
 from headstart.model import RECORD, Model
 from headstart.ranking.defaults import choose_engine
 from headstart.ranking.depths import probe_depths
+from headstart.reporting.report import write_report
 from headstart.summary import summary_lines
 from headstart.tasks.contract import find_task
 from headstart.training.recipe import Recipe
-from headstart.training.report import write_report
 
 LABELS_A_CLASS = 50
 

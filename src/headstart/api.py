@@ -17,6 +17,7 @@ from headstart.data.objects import data_path
 from headstart.device import resolve_device
 from headstart.durable import write_durably
 from headstart.errors import DataError
+from headstart.evaluation.measure import Run, Stages, measure, sample_inputs
 from headstart.events import Listener, Note, ignore
 from headstart.features.cache import open_cache
 from headstart.features.extract import FeatureSet, extract
@@ -30,17 +31,16 @@ from headstart.ranking.defaults import (
     task_class,
     wanted_tasks,
 )
+from headstart.reporting.card import write_card
+from headstart.reporting.report import write_report
 from headstart.tasks.contract import Task
 from headstart.tracing import trace
 from headstart.training.adapt import Adapted, Splits, adapt, labelled_splits
-from headstart.training.card import write_card
 from headstart.training.continuing import Earlier, earlier_model
 from headstart.training.folds import OutOfFold, cross_validate, train_on_all
 from headstart.training.loop import stacked
-from headstart.training.measure import Run, Stages, measure, sample_inputs
 from headstart.training.output import OutputFolder
 from headstart.training.recipe import Recipe
-from headstart.training.report import write_report
 from headstart.training.views import choose_views, with_views
 from headstart.types import Example, Skipped
 

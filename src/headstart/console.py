@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from headstart.errors import HeadstartError
 from headstart.events import EpochEnded, Event, Forecast, Listener, Note, Progress
-from headstart.training.wording import NO_BREAK, duration, size
+from headstart.reporting.wording import NO_BREAK, duration, size
 
 if TYPE_CHECKING:
     import rich.progress

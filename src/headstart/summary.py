@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.record import REPORT_FILE, Judged, Record
-from headstart.training import wording
+from headstart.reporting import wording
 from headstart.types import Kind
 
 BASELINES = ("majority", "simple", "linear_probe", "from_scratch", "from_scratch_converged")

@@ -192,7 +192,7 @@ def test_a_perfect_prediction_is_judged_right_or_without_error(posed: Posed) -> 
 
 def test_sections_can_be_written_and_rendered(posed: Posed) -> None:
     from headstart.record import Record
-    from headstart.training.report import render
+    from headstart.reporting.report import render
 
     sections = posed.task.sections(posed.outputs(), posed.targets)
     record = sample_record("text", sections=sections, history=[], depths=[])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from huggingface_hub import ModelCard
 
-from headstart.training.card import render, write_card
+from headstart.reporting.card import render, write_card
 from records import sample_record
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from headstart.errors import MachineError
 from headstart.record import Control, Judged, Matrix, Scatter, Table
-from headstart.training import wording
-from headstart.training.report import pairs, render, strip, write_report
-from headstart.training.showcase import MISTAKES, mistakes, right
+from headstart.reporting import wording
+from headstart.reporting.report import pairs, render, strip, write_report
+from headstart.reporting.showcase import MISTAKES, mistakes, right
 from records import sample_record
 
 ATTACK = "</svg></title><script>alert(1)</script><img src=x onerror=alert(1)> $\\frac{$ \x1b[31m\x00"

@@ -13,7 +13,7 @@ from headstart import console
 from headstart.cli.contract import Json
 from headstart.errors import DataError, MachineError, UsageError, nearest
 from headstart.events import Listener, Progress
-from headstart.training.wording import size
+from headstart.reporting.wording import size
 
 
 def command(

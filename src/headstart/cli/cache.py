@@ -8,7 +8,7 @@ import typer
 
 from headstart import console
 from headstart.cli.contract import Json
-from headstart.training.wording import size
+from headstart.reporting.wording import size
 
 
 def command(

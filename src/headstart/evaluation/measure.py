@@ -14,6 +14,7 @@ import torch
 from headstart.backbones.contract import Backbone
 from headstart.cut import Features, TrainablePart, to_device
 from headstart.data.dataset import Dataset
+from headstart.evaluation.controls import FromScratch, control_of, majority
 from headstart.events import Listener
 from headstart.features.extract import FeatureSet, inputs_of
 from headstart.model import Model
@@ -22,7 +23,6 @@ from headstart.registry import plugin
 from headstart.tasks.contract import Task
 from headstart.training.adapt import Adapted, Splits
 from headstart.training.continuing import Earlier
-from headstart.training.controls import FromScratch, control_of, majority
 from headstart.training.folds import OutOfFold
 from headstart.training.loop import Labelled, predict_logits
 from headstart.training.recipe import Recipe

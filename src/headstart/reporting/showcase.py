@@ -13,7 +13,7 @@ import numpy as np
 from headstart.data.media import open_audio, open_image
 from headstart.errors import HeadstartError
 from headstart.record import Judged, Record
-from headstart.training.wording import excerpt
+from headstart.reporting.wording import excerpt
 
 MISTAKES = 12
 RIGHT = 4

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headstart.durable import write_durably
 from headstart.record import Control, Record
-from headstart.training import wording
+from headstart.reporting import wording
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup, escape
 
 from headstart.record import Control, Record, Scatter
-from headstart.training import wording
+from headstart.reporting import wording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

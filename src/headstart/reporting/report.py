@@ -13,7 +13,7 @@ import tomli_w
 
 from headstart.durable import write_durably
 from headstart.record import REPORT_FILE, Matrix, Record, Table
-from headstart.training import figures, showcase, wording
+from headstart.reporting import figures, showcase, wording
 
 if TYPE_CHECKING:
     from jinja2 import Template
