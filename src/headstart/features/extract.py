@@ -193,7 +193,7 @@ class _Fill:
         self.backbone, self.frozen, self.engine, self.entry = backbone, frozen, engine, entry
         self.hashes, self.dtype, self.listener = hashes, np.dtype(storage), listener
         self.ragged = _ragged(frozen.specs, frozen.writes)
-        self.mask = next((name for name, spec in frozen.specs.items() if spec.kind == "mask"), None)
+        self.mask = next((name for name in frozen.writes if frozen.specs[name].kind == "mask"), None)
         self.runner: Runner = frozen
         self.unreadable: dict[str, str] = {}  # the cause by content hash
         self.computed = 0
