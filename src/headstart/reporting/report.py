@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import heapq
-from functools import cache
-from importlib.resources import files
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tomli_w
 
 from headstart.durable import write_durably
 from headstart.record import REPORT_FILE, Matrix, Record, Table
 from headstart.reporting import figures, showcase, wording
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from headstart.reporting.pages import template
 
 MATRIX_CLASSES = 20
 PAIRS = 20
@@ -39,7 +35,7 @@ def write_report(record: Record, folder: Path) -> Path:
 
 def render(record: Record) -> str:
     """Return the report as HTML; every text of the user's is escaped."""
-    return _template().render(
+    return template(__package__, "report.html.jinja").render(
         record=record,
         source=wording.without_folders(str(record.data.get("source", ""))),
         own=wording.test_control(record),
@@ -127,18 +123,3 @@ def facts(record: Record) -> list[tuple[str, str]]:
     data = {name: value for name, value in record.data.items() if name != "notes"}
     parts = {"data": data, "backbone": record.backbone_facts, "environment": record.environment}
     return list(wording.flattened(parts))[:ROWS]
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(_filters())
-    return environment.from_string(files(__package__).joinpath("report.html.jinja").read_text(encoding="utf-8"))
-
-
-def _filters() -> dict[str, Any]:
-    names = ("score", "interval", "certainty", "duration", "excerpt", "baseline_name", "metric_name")
-    sentences = ("headline", "comparison", "others", "spread", "seeds", "cut", "engine", "saved")
-    return {name: getattr(wording, name) for name in names + sentences} | {"seconds_name": wording.SECONDS.get}
