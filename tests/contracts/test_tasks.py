@@ -134,6 +134,15 @@ def test_metrics_name_the_first_one_with_its_interval(posed: Posed) -> None:
     assert fast == {key: value for key, value in found.items() if "_ci_" not in key}
 
 
+def test_outcomes_of_examples_make_the_first_metric_and_that_of_any_part(posed: Posed) -> None:
+    task, logits = posed.task, posed.outputs()
+    outcomes, first = task.outcomes(logits, posed.targets), f"eval_{task.metric}"
+    assert len(outcomes) == len(posed.examples)
+    for part in (slice(None), slice(2, 7)):
+        expected = task.metrics(logits[part], posed.targets[part], intervals=False)
+        assert task.score(outcomes[part]) == pytest.approx(expected[first])
+
+
 def test_the_sample_of_a_task_is_read_by_its_own_form(name: str) -> None:
     task_class, kind = find_task(name)
     raw = [Example(str(n), {kind: "word word 1"}, target) for n, target in enumerate(task_class.sample())]

@@ -100,6 +100,13 @@ class Classification(Task):
                 found |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
         return found
 
+    def outcomes(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return whether each example is right, [N]."""
+        return logits.argmax(1) == targets
+
+    def score(self, outcomes: np.ndarray) -> float:
+        return float(outcomes.mean())
+
     def sections(self, logits: np.ndarray, targets: np.ndarray) -> list[Section]:
         counts = confusion(logits.argmax(1), targets, self.outputs)
         return [per_class_table(per_class(counts, self.labels)), Matrix(list(self.labels), counts.tolist())]

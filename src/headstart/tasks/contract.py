@@ -84,6 +84,14 @@ class Task(ABC):
         """Return `eval_loss` and the metrics; with `intervals` also `_ci_low` and `_ci_high` of each score."""
 
     @abstractmethod
+    def outcomes(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return what the first metric counts of each example, [N] or [N, S]: whether it is right, say."""
+
+    @abstractmethod
+    def score(self, outcomes: np.ndarray) -> float:
+        """Return the first metric of the examples with these outcomes, so that it can be taken of any part of them."""
+
+    @abstractmethod
     def sections(self, logits: np.ndarray, targets: np.ndarray) -> list[Section]:
         """Return what a report shows beyond the metrics: tables, matrices, scatter plots."""
 

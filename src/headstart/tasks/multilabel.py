@@ -156,6 +156,13 @@ class Multilabel(Task):
                 found |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
         return found
 
+    def outcomes(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return how many classes of each example are right, predicted and true, [N, 3]."""
+        return _counts(self._decided(logits), targets)
+
+    def score(self, outcomes: np.ndarray) -> float:
+        return f1_micro(outcomes)
+
     def sections(self, logits: np.ndarray, targets: np.ndarray) -> list[Section]:
         hits, predicted, true = _counts(self._decided(logits).T, targets.T).T
         rows = [

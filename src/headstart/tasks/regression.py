@@ -135,6 +135,13 @@ class Regression(Task):
                 found |= {f"{name}_ci_low": min(low, found[name]), f"{name}_ci_high": max(high, found[name])}
         return found
 
+    def outcomes(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return the predicted and the true number of each example, [N, 2]."""
+        return np.stack([self._values(logits), targets.astype(np.float64)], axis=1)
+
+    def score(self, outcomes: np.ndarray) -> float:
+        return r2(*outcomes.T)
+
     def sections(self, logits: np.ndarray, targets: np.ndarray) -> list[Section]:
         values, targets = self._values(logits), targets.astype(np.float64)
         return [Scatter(targets.tolist(), values.tolist()), _error_table(values, targets)]

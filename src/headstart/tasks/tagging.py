@@ -156,7 +156,7 @@ class Tagging(Task):
 
     def metrics(self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True) -> dict[str, float]:
         rows, tags = _at_words(logits, targets)
-        counts = np.array([_hits(found, true) for found, true in self._sequences(logits, targets)])
+        counts = self.outcomes(logits, targets)
         right = np.array([_share(p == t) for p, t in zip(*self._numbers(logits, targets), strict=True)])
         found = {
             "eval_f1_micro": f1_micro(counts),
@@ -171,6 +171,13 @@ class Tagging(Task):
             for name, (low, high) in ends.items():
                 found |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
         return found
+
+    def outcomes(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return how many spans of each example are right, predicted and true, [N, 3]."""
+        return np.array([_hits(found, true) for found, true in self._sequences(logits, targets)])
+
+    def score(self, outcomes: np.ndarray) -> float:
+        return f1_micro(outcomes)
 
     def sections(self, logits: np.ndarray, targets: np.ndarray) -> list[Section]:
         rows, tags = _at_words(logits, targets)
