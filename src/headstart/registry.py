@@ -8,6 +8,7 @@ A plug-in module defines one object under the folder's noun:
     heads          head       headstart.heads.contract.Head (the class)
     engines        engine     headstart.engines.contract.Engine
     tasks          task       headstart.tasks.contract.Task (the class)
+    ranking/scores score      headstart.ranking.scores.contract.Score
     cli            command    a function with typer options
 
 Adding one is adding a file. Another package adds one by an entry point whose group is `headstart.<folder>` with
@@ -31,6 +32,7 @@ NOUNS = {
     "heads": "head",
     "engines": "engine",
     "tasks": "task",
+    "ranking.scores": "score",
     "cli": "command",
 }
 
