@@ -42,7 +42,7 @@ from headstart.training.loop import stacked
 from headstart.training.output import OutputFolder
 from headstart.training.recipe import Recipe
 from headstart.training.views import choose_views, with_views
-from headstart.types import Example, Skipped
+from headstart.types import Example, Skipped, groups_of
 
 __all__ = ["evaluate", "fit", "load", "trace"]
 
@@ -156,6 +156,7 @@ def evaluate(
     text_column: str = "text",
     text_pair_column: str = "text_pair",
     label_column: str = "label",
+    group_column: str = "group",
     listener: Listener = ignore,
 ) -> dict[str, Any]:
     """Return `metrics` and the number of `examples` of a model on labelled data that it has not learnt from.
@@ -169,7 +170,7 @@ def evaluate(
     form = model.task.form
     dataset = open_dataset(
         data_path(data), kind=model.kind, forms=[form], text_column=text_column, text_pair_column=text_pair_column,
-        label_column=label_column, to_learn=False,
+        label_column=label_column, group_column=group_column, to_learn=False,
     )  # fmt: skip
     _tell(dataset, (), listener)
     examples = _unseen(dataset, model, listener)
@@ -186,8 +187,9 @@ def evaluate(
             logits.append(row)
     if not judged:
         raise DataError(f"no example of `{data}` can be read", "run `headstart predict` on one to see why")
-    targets = model.task.encode(judged)
-    return {"metrics": model.task.metrics(stacked([row[None] for row in logits]), targets), "examples": len(judged)}
+    targets, groups = model.task.encode(judged), groups_of(judged)
+    metrics = model.task.metrics(stacked([row[None] for row in logits]), targets, groups=groups)
+    return {"metrics": metrics, "examples": len(judged)}
 
 
 def _unseen(dataset: Dataset, model: Model, listener: Listener) -> list[Example]:

@@ -14,7 +14,7 @@ Interval = tuple[float, float]
 UNKNOWN: Interval = (0.0, 1.0)
 
 
-def wilson(correct: int, n: int, confidence: float = 0.95) -> Interval:
+def wilson(correct: float, n: float, confidence: float = 0.95) -> Interval:
     """Return the score interval of a proportion, `correct` of `n`.
 
     Unlike the textbook interval it is never empty at 0 or n and never leaves 0 to 1.
@@ -30,8 +30,44 @@ def wilson(correct: int, n: int, confidence: float = 0.95) -> Interval:
     scale = 1 + z * z / n
     # Rounding would leave 1e-17 where the formula gives exactly 0 or 1.
     low = 0.0 if correct == 0 else (centre - margin) / scale
-    high = 1.0 if correct == n else (centre + margin) / scale
+    high = 1.0 if correct >= n else (centre + margin) / scale
     return low, high
+
+
+def proportion(right: Any, groups: Any = None, confidence: float = 0.95) -> Interval:
+    """Return the interval of the share of `right` [N], which are right or wrong; examples of one group are alike.
+
+    With groups it is Wilson's for as many independent examples as these are worth, by the variance between groups
+    and Student's t for their number. Where all are right, or all wrong, nothing tells how alike the examples of a
+    group are, and each group counts once.
+
+    Korn, E. L. & Graubard, B. I. (1998). Confidence intervals for proportions with small expected number of positive
+    counts estimated from survey data. Survey Methodology 24(2). With Wilson's: Dean, N. & Pagano, M. (2015).
+    Evaluating confidence interval methods for binomial proportions in clustered surveys. JSSAM 3(4).
+    """
+    right = np.asarray(right, dtype=bool)
+    n, correct = len(right), int(right.sum())
+    if groups is None or not n:
+        return wilson(correct, n, confidence)
+    share = correct / n
+    worth = _independent(right, groups, share, confidence)
+    return wilson(share * worth, worth, confidence)
+
+
+def _independent(right: np.ndarray, groups: Any, share: float, confidence: float) -> float:
+    """Return how many independent examples tell as much of the share as these do, at most all of them."""
+    from scipy.special import stdtrit
+
+    n, group_of = len(right), np.unique(np.asarray(groups), return_inverse=True)[1]
+    count = int(group_of.max()) + 1
+    if count == 1 or share in (0, 1):
+        return float(count)
+    excess = np.bincount(group_of, weights=right - share)
+    variance = count / (count - 1) * float((excess**2).sum()) / n**2
+    level = (1 + confidence) / 2
+    narrowing = (NormalDist().inv_cdf(level) / float(stdtrit(count - 1, level))) ** 2
+    alone = share * (1 - share)
+    return max(1.0, min(n, alone / variance if variance else n) * (narrowing if count < n else 1.0))
 
 
 def bootstrap(

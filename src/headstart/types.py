@@ -5,7 +5,7 @@ Shape legend: N examples, T steps, D width, C channels, H W size, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -37,6 +37,13 @@ class Example:
     def shown(self) -> str:
         """Return its inputs on one line, as a report keeps them: texts, or the path of a file."""
         return " | ".join(str(value) for value in self.inputs.values())
+
+
+def groups_of(examples: Sequence[Example]) -> list[str] | None:
+    """Return a name for the group of each example, [N]; None where none has a group. One without is its own."""
+    if not any(example.group for example in examples):
+        return None
+    return [f"group {example.group}" if example.group else f"example {example.name}" for example in examples]
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,18 @@ def test_metrics_name_the_first_one_with_its_interval(posed: Posed) -> None:
     assert fast == {key: value for key, value in found.items() if "_ci_" not in key}
 
 
+def test_examples_that_come_in_copies_widen_every_interval(posed: Posed) -> None:
+    """Twelve copies of each example: as a dozen times as many they would look a good deal surer than they are."""
+    task, copies = posed.task, 12
+    logits, targets = (np.repeat(one, copies, axis=0) for one in (posed.outputs(), posed.targets))
+    plain = task.metrics(logits, targets)
+    grouped = task.metrics(logits, targets, groups=np.repeat(np.arange(len(posed.examples)), copies))
+    for name in [name for name in plain if name.endswith("_ci_low")]:
+        high = f"{name.removesuffix('_low')}_high"
+        assert grouped[high] - grouped[name] > 1.5 * (plain[high] - plain[name])
+    assert {name for name in plain if "_ci_" not in name and plain[name] != grouped[name]} == set()
+
+
 def test_outcomes_of_examples_make_the_first_metric_and_that_of_any_part(posed: Posed) -> None:
     task, logits = posed.task, posed.outputs()
     outcomes, first = task.outcomes(logits, posed.targets), f"eval_{task.metric}"

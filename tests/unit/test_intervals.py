@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from headstart.intervals import bootstrap, wilson
+from headstart.intervals import bootstrap, proportion, wilson
 
 
 def accuracy(target, predicted):
@@ -60,6 +60,35 @@ def test_groups_that_answer_alike_widen_the_interval():
     low, high = bootstrap(np.mean, right)
     low_grouped, high_grouped = bootstrap(np.mean, right, groups=groups)
     assert high_grouped - low_grouped > 3 * (high - low)
+
+
+def test_a_share_of_clustered_examples_covers_the_truth_where_wilson_s_interval_does_not():
+    random = np.random.default_rng(4)
+    groups = np.repeat(np.arange(25), 12)
+    plain = grouped = 0
+    for _ in range(300):  # each speaker has a rate of its own, 0.8 on average
+        right = random.random(300) < np.repeat(random.beta(2.4, 0.6, size=25), 12)
+        plain += wilson(right.sum(), 300)[0] <= 0.8 <= wilson(right.sum(), 300)[1]
+        low, high = proportion(right, groups)
+        grouped += low <= 0.8 <= high
+    assert plain / 300 < 0.75
+    assert 0.92 <= grouped / 300 <= 0.99
+
+
+def test_groups_only_ever_widen_the_interval_of_a_share():
+    random = np.random.default_rng(5)
+    for _ in range(50):
+        right, groups = random.random(60) < 0.9, random.integers(15, size=60)
+        (low, high), (wide_low, wide_high) = proportion(right), proportion(right, groups)
+        assert wide_low <= low <= high <= wide_high
+    assert proportion(right) == wilson(right.sum(), 60)
+    assert proportion(right, np.arange(60)) == pytest.approx(wilson(right.sum(), 60), abs=0.01)
+
+
+def test_a_share_of_few_groups_that_are_all_right_is_as_sure_as_their_number():
+    assert proportion(np.ones(500), np.arange(500) % 5) == wilson(5, 5)
+    assert proportion(np.zeros(500), np.zeros(500)) == wilson(0, 1)
+    assert proportion([], []) == (0.0, 1.0)
 
 
 def test_one_group_a_row_is_the_ungrouped_bootstrap():

@@ -36,6 +36,7 @@ def command(
         "text_column": trained_column(model, "text", text_column),
         "text_pair_column": trained_column(model, "text_pair", text_pair_column),
         "label_column": trained_column(model, "label", joined(label_column)),
+        "group_column": trained_column(model, "group", None),
     }
     with console.listening() as listener:
         measured = api.evaluate(model, data, listener=listener, **columns)

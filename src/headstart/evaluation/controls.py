@@ -36,14 +36,14 @@ _RECALIBRATION = 128  # examples; their maps have pixels enough for good average
 _MOST_EPOCHS = 200
 
 
-def control_of(task: Task, logits: np.ndarray, targets: np.ndarray, **facts) -> Control:
-    """Return the control with the score that these test logits reach."""
-    metrics = task.metrics(logits, targets)
+def control_of(task: Task, logits: np.ndarray, judged: Labelled, **facts) -> Control:
+    """Return the control with the score that these logits reach on what is judged."""
+    metrics = task.metrics(logits, judged.targets, groups=judged.groups)
     name = f"eval_{task.metric}"
     return Control(metrics[name], metrics[f"{name}_ci_low"], metrics[f"{name}_ci_high"], **facts)
 
 
-def majority(task: Task, train: np.ndarray, test: np.ndarray, steps: Sequence[int] = ()) -> Control:
+def majority(task: Task, train: np.ndarray, test: Labelled, steps: Sequence[int] = ()) -> Control:
     """Always give the answer that is best without looking: the most frequent class, or the mean.
 
     Args:
@@ -96,7 +96,7 @@ class FromScratch:
             self.task.settle(predict_logits(part, validation), validation.targets)
         train_score = self.task.metrics(predict_logits(part, train), train.targets, intervals=False)
         return control_of(
-            self.task, predict_logits(part, test), test.targets,
+            self.task, predict_logits(part, test), test,
             seconds=took, epochs=round(epochs, 2), train_score=train_score[f"eval_{self.task.metric}"],
             converged=converged, note=f"same architecture, random weights, AdamW, learning rate {rate:g} ({chosen})",
         )  # fmt: skip

@@ -87,7 +87,7 @@ def measure(run: Run) -> Record:
         folds=_folds(run), task=task.full_name, kind=dataset.kind, first_metric=f"eval_{task.metric}",
         backbone=run.backbone.name, blocks=len(run.backbone.blocks), keep=run.keep, freeze=model.freeze,
         head=model.head.name, labels=dataset.labels,
-        metrics=None if logits is None or test is None else task.metrics(logits, test.targets),
+        metrics=None if logits is None or test is None else task.metrics(logits, test.targets, groups=test.groups),
         metrics_missing="" if test else _why_untested(dataset), validation=_best_validation(run),
         test_examples=len(test) if test else 0, baselines=baselines,
         history=[asdict(event) for event in run.adapted.history], pipeline=task.pipeline,
@@ -150,12 +150,12 @@ def _baselines(run: Run, logits: np.ndarray | None) -> dict[str, Control | None]
     task, splits, test = run.task, run.splits, run.splits.test
     if not run.recipe.baselines or logits is None or test is None:
         return baselines
-    baselines["majority"] = majority(task, splits.train.targets, test.targets, logits.shape[1:-1])
+    baselines["majority"] = majority(task, splits.train.targets, test, logits.shape[1:-1])
     probe = run.adapted.probe
     note = "the adapted model is one itself" if probe is None else "no block thawed, the exact solution for the head"
     probed = logits if probe is None else predict_logits(probe, test)
     probe_task = run.model.task if probe is None else run.adapted.probe_task
-    baselines["linear_probe"] = control_of(probe_task, probed, test.targets, note=note)
+    baselines["linear_probe"] = control_of(probe_task, probed, test, note=note)
     spent = run.features.pass_seconds + run.stages.seconds["train"]
     with FromScratch(run.backbone, task, run.model.head.name, keep=run.keep, recipe=run.recipe,
                      features=run.features, listener=run.listener) as scratch:  # fmt: skip
@@ -172,10 +172,10 @@ def _fold_baselines(recipe: Recipe, found: OutOfFold) -> dict[str, Control | Non
     """Return the baselines that cost no further training, judged fold by fold like the model."""
     baselines: dict[str, Control | None] = dict.fromkeys(BASELINES)
     if recipe.baselines:
-        task, targets = found.task, found.judged.targets
+        task = found.task
         note = "fold by fold, like the adapted model"
-        baselines["majority"] = control_of(task, found.uninformed, targets, note=note)
-        baselines["linear_probe"] = control_of(task, found.probe, targets, note=note)
+        baselines["majority"] = control_of(task, found.uninformed, found.judged, note=note)
+        baselines["linear_probe"] = control_of(task, found.probe, found.judged, note=note)
     return baselines
 
 
@@ -207,7 +207,7 @@ def _passes_avoided(run: Run) -> int:
 
 def _best_validation(run: Run) -> dict[str, float]:
     if run.found:
-        return run.found.task.metrics(run.found.logits, run.found.judged.targets)
+        return run.found.task.metrics(run.found.logits, run.found.judged.targets, groups=run.found.judged.groups)
     scored = [event.validation for event in run.adapted.history if event.validation]
     return dict(min(scored, key=lambda metrics: metrics["eval_loss"], default={}))
 

@@ -44,7 +44,7 @@ def probe_depths(
         judged = splits.test if split == "test" else splits.validation
         if judged is None:
             return []
-        metrics = task.metrics(predict_logits(trainable, judged), judged.targets)
+        metrics = task.metrics(predict_logits(trainable, judged), judged.targets, groups=judged.groups)
         rows.append({
             "keep": keep, "split": split, "score": metrics[name], "ci_low": metrics[f"{name}_ci_low"],
             "ci_high": metrics[f"{name}_ci_high"], "seconds": time.perf_counter() - started, "bytes": features.bytes,

@@ -13,7 +13,7 @@ from torch import Tensor
 from headstart.data.dataset import Dataset
 from headstart.data.targets import ClassNames
 from headstart.errors import DataError, ModelError
-from headstart.intervals import Interval, bootstrap, wilson
+from headstart.intervals import Interval, bootstrap, proportion, wilson
 from headstart.record import Judged, Matrix, Section, Table
 from headstart.tasks.contract import Task
 from headstart.types import Example, Kind, Label
@@ -83,7 +83,9 @@ class Classification(Task):
     def uninformed(self, targets: np.ndarray) -> np.ndarray:
         return np.eye(self.outputs)[np.bincount(targets, minlength=self.outputs).argmax()]
 
-    def metrics(self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True) -> dict[str, float]:
+    def metrics(
+        self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True, groups: Any = None
+    ) -> dict[str, float]:
         predicted = logits.argmax(1)
         correct = int((predicted == targets).sum())
         found = {
@@ -92,9 +94,9 @@ class Classification(Task):
             "eval_loss": float(-np.log(probabilities(logits)[np.arange(len(targets)), targets] + 1e-12).mean()),
         }
         if intervals:
-            f1 = bootstrap(lambda p, t: f1_macro(p, t, self.outputs), predicted, targets)
+            f1 = bootstrap(lambda p, t: f1_macro(p, t, self.outputs), predicted, targets, groups=groups)
             for name, (low, high) in {
-                "eval_accuracy": wilson(correct, len(targets)),
+                "eval_accuracy": proportion(predicted == targets, groups),
                 "eval_f1_macro": f1,
             }.items():
                 found |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
@@ -125,9 +127,9 @@ class Classification(Task):
 
 
 def logistic(
-    vectors: np.ndarray, targets: np.ndarray, classes: int, *, strength: float, balance: bool
+    vectors: Any, targets: np.ndarray, classes: int, *, strength: float, balance: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Solve logistic regression on standardised vectors; classes without an example get a bias of -20."""
+    """Solve logistic regression on `standardised` vectors; classes without an example get a bias of -20."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -136,12 +138,12 @@ def logistic(
     if (targets == targets[0]).all():  # as may happen in a fold of few examples
         bias[targets[0]] = 0
         return weight, bias
-    mean, scale = vectors.mean(0), vectors.std(0) + 1e-6
+    rows, mean, scale = standardised(vectors)
     solver = LogisticRegression(C=strength, class_weight="balanced" if balance else None, max_iter=300)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of unique classes")  # one example a class is no regression
         warnings.simplefilter("ignore", ConvergenceWarning)  # 300 steps decide; the score tells
-        solver.fit((vectors - mean) / scale, targets)
+        solver.fit(rows, targets)
     coefficients, intercept = solver.coef_, solver.intercept_
     if len(solver.classes_) == 2:  # one row separates the two; a softmax wants a row for each
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
@@ -149,6 +151,17 @@ def logistic(
     weight[solver.classes_] = coefficients / scale
     bias[solver.classes_] = intercept - coefficients @ (mean / scale)
     return weight, bias
+
+
+def standardised(vectors: Any) -> tuple[Any, Any, Any]:
+    """Return vectors with mean 0 and deviation 1 in each column, and what was taken off and divided by.
+
+    Sparse ones, which are weighted counts, stay as they are.
+    """
+    if not isinstance(vectors, np.ndarray):
+        return vectors, np.zeros(vectors.shape[1]), 1.0
+    mean, scale = vectors.mean(0), vectors.std(0) + 1e-6
+    return (vectors - mean) / scale, mean, scale
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
@@ -198,14 +211,16 @@ def f1_micro(counts: np.ndarray) -> float:
     return float(2 * hits / (predicted + true)) if predicted + true else 1.0
 
 
-def f1_micro_interval(counts: np.ndarray) -> Interval:
-    """Return the interval of `f1_micro` over examples.
+def f1_micro_interval(counts: np.ndarray, groups: Any = None) -> Interval:
+    """Return the interval of `f1_micro` over examples, or over groups of them.
 
     It is never narrower than for a proportion of as many decisions: where every example is right, or there is but
-    one, resampling alone would claim to be certain.
+    one, resampling alone would claim to be certain. Where all groups are right, each counts as one decision.
     """
     found, decisions = f1_micro(counts), round(float(counts[:, 1:].sum()) / 2)
-    low, high = bootstrap(f1_micro, counts)
+    if groups is not None and found in (0, 1):
+        decisions = min(decisions, len(np.unique(groups)))
+    low, high = bootstrap(f1_micro, counts, groups=groups)
     least, most = wilson(round(found * decisions), decisions)
     return min(low, least, found), max(high, most, found)
 

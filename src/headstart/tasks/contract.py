@@ -73,15 +73,24 @@ class Task(ABC):
     def solve(
         self, vectors: np.ndarray, targets: np.ndarray, *, strength: float, balance: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return weight [K, D] and bias [K] of the best linear map from vectors [N, D]; more strength fits closer."""
+        """Return weight [K, D] and bias [K] of the best linear map from vectors [N, D]; more strength fits closer.
+
+        The vectors may be a sparse matrix, of which nothing is standardised.
+        """
 
     @abstractmethod
     def uninformed(self, targets: np.ndarray) -> np.ndarray:
         """Return the best logits [K] for every example alike, from the targets of the training examples."""
 
     @abstractmethod
-    def metrics(self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True) -> dict[str, float]:
-        """Return `eval_loss` and the metrics; with `intervals` also `_ci_low` and `_ci_high` of each score."""
+    def metrics(
+        self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True, groups: Any = None
+    ) -> dict[str, float]:
+        """Return `eval_loss` and the metrics; with `intervals` also `_ci_low` and `_ci_high` of each score.
+
+        Args:
+            groups: [N], a name for each example, where those of one group are alike: intervals draw whole groups.
+        """
 
     @abstractmethod
     def outcomes(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from headstart.data.targets import NO_LABEL, TargetForm, alike, class_name, is_s
 from headstart.errors import DataError
 from headstart.intervals import bootstrap
 from headstart.record import Judged, Section
-from headstart.tasks.classification import f1_micro, f1_micro_interval, per_class_table
+from headstart.tasks.classification import f1_micro, f1_micro_interval, per_class_table, standardised
 from headstart.tasks.contract import Task
 from headstart.types import Example, Kind, Labels
 
@@ -117,15 +117,14 @@ class Multilabel(Task):
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
-        mean, scale = vectors.mean(0), vectors.std(0) + 1e-6
-        standardised = (vectors - mean) / scale
+        rows, mean, scale = standardised(vectors)
         weight = np.zeros((self.outputs, vectors.shape[1]), np.float32)
         bias = _logit((targets.sum(0) + 0.5) / (len(targets) + 1)).astype(np.float32)
         for number in np.flatnonzero(targets.any(0) & ~targets.all(0)):
             solver = LogisticRegression(C=strength, max_iter=300)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # 300 steps decide; the score tells
-                solver.fit(standardised, targets[:, number])
+                solver.fit(rows, targets[:, number])
             weight[number] = solver.coef_[0] / scale
             bias[number] = solver.intercept_[0] - solver.coef_[0] @ (mean / scale)
         return weight, bias
@@ -139,7 +138,9 @@ class Multilabel(Task):
         scores = [f1_micro(_counts(np.broadcast_to(row, targets.shape), targets)) for row in named]
         return _CERTAIN * (2 * named[int(np.argmax(scores))] - 1)
 
-    def metrics(self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True) -> dict[str, float]:
+    def metrics(
+        self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True, groups: Any = None
+    ) -> dict[str, float]:
         decided = self._decided(logits)
         counts = _counts(decided, targets)
         found = {
@@ -149,8 +150,8 @@ class Multilabel(Task):
         }
         if intervals:
             ends = {
-                "eval_f1_micro": f1_micro_interval(counts),
-                "eval_f1_macro": bootstrap(self._macro, decided, targets),
+                "eval_f1_micro": f1_micro_interval(counts, groups),
+                "eval_f1_macro": bootstrap(self._macro, decided, targets, groups=groups),
             }
             for name, (low, high) in ends.items():
                 found |= {f"{name}_ci_low": low, f"{name}_ci_high": high}
@@ -190,7 +191,7 @@ class Multilabel(Task):
 
     def settle(self, logits: np.ndarray, targets: np.ndarray) -> None:
         """Give each class the threshold with the best F1; classes with few examples stay at a half."""
-        chances = _sigmoid(logits)
+        chances, self.thresholds = _sigmoid(logits), self.thresholds.copy()  # a copy of the task has its own
         for number in range(self.outputs):
             if _FEWEST <= targets[:, number].sum() < len(targets):
                 self.thresholds[number] = _best_threshold(chances[:, number], targets[:, number])

@@ -107,9 +107,9 @@ class Regression(Task):
         """Solve ridge regression on standardised vectors; the penalty falls with the strength."""
         from sklearn.linear_model import Ridge
 
-        mean, scale = vectors.mean(0, dtype=np.float64), vectors.std(0, dtype=np.float64) + 1e-6
+        rows, mean, scale = standardised(vectors.astype(np.float64))
         solver = Ridge(alpha=10 / strength)
-        solver.fit((vectors - mean) / scale, (targets.astype(np.float64) - self.mean) / self.scale)
+        solver.fit(rows, (targets.astype(np.float64) - self.mean) / self.scale)
         weight = solver.coef_ / scale
         bias = solver.intercept_ - weight @ mean
         return weight[None].astype(np.float32), np.array([bias], np.float32)
@@ -117,7 +117,9 @@ class Regression(Task):
     def uninformed(self, targets: np.ndarray) -> np.ndarray:
         return np.array([(targets.mean(dtype=np.float64) - self.mean) / self.scale])
 
-    def metrics(self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True) -> dict[str, float]:
+    def metrics(
+        self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True, groups: Any = None
+    ) -> dict[str, float]:
         values, targets = self._values(logits), targets.astype(np.float64)
         found = {
             "eval_r2": r2(values, targets),
@@ -128,8 +130,8 @@ class Regression(Task):
             # Some resamples of few examples have one target only: the variance of all stands in for theirs.
             variance = float(targets.var())
             ends = {
-                "eval_r2": bootstrap(lambda v, t: r2(v, t, variance=variance), values, targets),
-                "eval_mae": bootstrap(_mean_error, values, targets),
+                "eval_r2": bootstrap(lambda v, t: r2(v, t, variance=variance), values, targets, groups=groups),
+                "eval_mae": bootstrap(_mean_error, values, targets, groups=groups),
             }
             for name, (low, high) in ends.items():
                 found |= {f"{name}_ci_low": min(low, found[name]), f"{name}_ci_high": max(high, found[name])}

@@ -144,8 +144,11 @@ class Tagging(Task):
     def solve(
         self, vectors: np.ndarray, targets: np.ndarray, *, strength: float, balance: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Solve logistic regression on the first steps of words, on a random part of them where they are many."""
-        chosen, tags = _at_words(vectors, targets)
+        """Solve logistic regression on the first steps of words, on a random part of them where they are many.
+
+        Vectors [M, D] and targets [M] are those of words alone.
+        """
+        chosen, tags = (vectors, targets) if targets.ndim == 1 else _at_words(vectors, targets)
         if len(tags) > _MOST_WORDS:
             some = np.random.default_rng(0).choice(len(tags), _MOST_WORDS, replace=False)
             chosen, tags = chosen[some], tags[some]
@@ -154,7 +157,9 @@ class Tagging(Task):
     def uninformed(self, targets: np.ndarray) -> np.ndarray:
         return np.eye(self.outputs)[np.bincount(targets[targets != NOWHERE], minlength=self.outputs).argmax()]
 
-    def metrics(self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True) -> dict[str, float]:
+    def metrics(
+        self, logits: np.ndarray, targets: np.ndarray, *, intervals: bool = True, groups: Any = None
+    ) -> dict[str, float]:
         rows, tags = _at_words(logits, targets)
         counts = self.outcomes(logits, targets)
         right = np.array([_share(p == t) for p, t in zip(*self._numbers(logits, targets), strict=True)])
@@ -165,8 +170,8 @@ class Tagging(Task):
         }
         if intervals:
             ends = {
-                "eval_f1_micro": f1_micro_interval(counts),
-                "eval_accuracy": bootstrap(lambda one: one[:, 0].sum() / one[:, 1].sum(), right),
+                "eval_f1_micro": f1_micro_interval(counts, groups),
+                "eval_accuracy": bootstrap(lambda one: one[:, 0].sum() / one[:, 1].sum(), right, groups=groups),
             }
             for name, (low, high) in ends.items():
                 found |= {f"{name}_ci_low": low, f"{name}_ci_high": high}

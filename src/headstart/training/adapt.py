@@ -79,7 +79,7 @@ def adapt(
 def _validation(trainable: TrainablePart, splits: Splits, task: Task) -> dict[str, float]:
     if splits.validation is None:
         return {"eval_loss": 0.0}
-    return task.metrics(predict_logits(trainable, splits.validation), splits.validation.targets)
+    return task.metrics(predict_logits(trainable, splits.validation), splits.validation.targets, intervals=False)
 
 
 def labelled_splits(features: FeatureSet, targets: np.ndarray) -> Splits:

@@ -22,6 +22,7 @@ from headstart.events import EpochEnded
 from headstart.features.extract import FeatureSet
 from headstart.tasks.contract import Task
 from headstart.training.recipe import Recipe
+from headstart.types import groups_of
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 DEFAULT_STRENGTH = 0.01  # where no validation split is possible; measured on photos, texts and commands
@@ -43,6 +44,11 @@ class Labelled:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @property
+    def groups(self) -> list[str] | None:
+        """The group of each example, one without a group being its own; None where there are no groups."""
+        return groups_of([self.features.examples[index] for index in self.indices])
 
     def batches(
         self, size: int, order: np.ndarray | None = None, *, device: torch.device | None = None
