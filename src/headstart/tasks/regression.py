@@ -14,6 +14,7 @@ from headstart.data.targets import NO_LABEL, TargetForm, number
 from headstart.errors import DataError
 from headstart.intervals import bootstrap
 from headstart.record import Judged, Scatter, Section, Table
+from headstart.tasks.classification import standardised
 from headstart.tasks.contract import Task
 from headstart.types import Example, Kind, Value
 
