@@ -128,6 +128,12 @@ def test_a_changed_entry_is_another_place(toy: Asset, monkeypatch: pytest.Monkey
     assert assets.get("toy") != folder
 
 
+def test_another_word_about_an_asset_fetches_nothing_again(toy: Asset, monkeypatch: pytest.MonkeyPatch) -> None:
+    assets.get("toy")
+    monkeypatch.setattr(store, "entry", lambda name: replace(toy, note="said better", licence="MIT or Apache-2.0"))
+    assert assets.present("toy")
+
+
 def test_a_misspelt_asset_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="photos"):
         assets.get("photo")

@@ -64,8 +64,9 @@ def verify(name: str) -> bool:
 
 
 def _folder(asset: Asset) -> Path:
-    """Return where the asset lies: a changed entry of the catalogue is another place, never a stale hit."""
-    digest = hashlib.sha256(json.dumps(asdict(asset), sort_keys=True).encode()).hexdigest()[:12]
+    """Return where the asset lies: a change in what its files are made of is another place, never a stale hit."""
+    made_of = {field: asdict(asset)[field] for field in ("name", "sources", "builder", "members", "revision")}
+    digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]
     return cache_folder() / "assets" / digest / asset.name
 
 
