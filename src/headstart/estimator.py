@@ -214,6 +214,7 @@ class _Network:
         features = network.features(dataset.examples, recipe, views=choose_views(recipe, dataset))
         splits = with_views(labelled_splits(features, task.encode(features.examples)))
         adapt(network.trainable, splits, task, recipe, ignore)
+        network.task = task.finish(network.trainable.head.linear)
         return network
 
     @classmethod
@@ -287,6 +288,7 @@ def _fit_head(
     trainable = TrainablePart([], make_head("linear", outputs, task.outputs, dropout=recipe.dropout))
     adapt(trainable, labelled_splits(features, task.encode(features.examples)), task, recipe, ignore)
     linear = trainable.head.linear
+    task.finish(linear)
     return linear.weight.detach().double().numpy(), linear.bias.detach().double().numpy()
 
 

@@ -86,6 +86,16 @@ class Model:
         return getattr(self.task, "labels", ())
 
     @property
+    def unsure_below(self) -> float | None:
+        """The certainty of a prediction below which validation found too many wrong; None where it found none such."""
+        return self.facts.get("unsure_below")
+
+    def is_unsure(self, prediction: Any) -> bool:
+        """Say whether a prediction is one that better nobody relies on."""
+        certainty, threshold = prediction.certainty, self.unsure_below
+        return certainty is not None and threshold is not None and certainty < threshold
+
+    @property
     def record(self) -> Record | None:
         """What the run measured, as written beside the weights."""
         path = self.folder and self.folder / RECORD
@@ -93,7 +103,7 @@ class Model:
             return None
         try:
             return Record.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"`{path}` is damaged", "train the model again to get a report") from error
 
     @property

@@ -34,6 +34,22 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the intervals say pre-training gained.
+
+    Attributes:
+        key: one of three words that programs rely on.
+        differences: by name of a baseline, how much better the adapted model is on the same test examples:
+            `estimate`, `ci_low`, `ci_high`, `p_value`, `examples`.
+        needed: how many test examples it would take to tell, where there are too few; else 0.
+    """
+
+    key: Literal["pretraining-helped", "no-difference", "simple-model-enough"]
+    differences: dict[str, dict[str, float]]
+    needed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """One test example: what was expected and what was predicted.
 
@@ -102,6 +118,75 @@ _SECTIONS: dict[str, type[Section]] = {"table": Table, "matrix": Matrix, "scatte
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """A score somewhere along a curve, with the ends of its 95 % interval.
+
+    Attributes:
+        place: where: a stated probability, a share of the examples that is answered, a number of examples.
+        count: of examples that it is of.
+    """
+
+    place: float
+    score: float
+    ci_low: float
+    ci_high: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How well stated probabilities hold, before and after all logits were divided by the temperature.
+
+    Attributes:
+        ece_before, ece_after: expected calibration error, None where there was nothing to judge on.
+        ece_by_chance: what an error stays below, 95 times in 100, where probabilities hold exactly.
+        before, after: of bins of examples, the share that came true at the mean of the stated probabilities.
+    """
+
+    temperature: float
+    ece_before: float | None = None
+    ece_after: float | None = None
+    ece_by_chance: float | None = None
+    before: list[Point] = field(default_factory=list)
+    after: list[Point] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Abstention:
+    """What becomes of the answers when the least certain ones are not given.
+
+    Attributes:
+        curve: the share of right answers at shares of examples that are answered, from the surest on.
+        threshold: the certainty below which an answer counts as unsure, None where none was found.
+        answered, right: at the threshold, the share that is answered (of all), and of those the share that is right.
+        wanted: the share of right answers that the threshold was to reach on the validation split.
+    """
+
+    curve: list[Point]
+    threshold: float | None = None
+    answered: Point | None = None
+    right: Point | None = None
+    wanted: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """The score by the number of training examples.
+
+    Attributes:
+        points: from few examples to all. gain: what the last step, from about half to all, added.
+        missing: why nothing was measured, or empty.
+    """
+
+    points: list[Point] = field(default_factory=list)
+    gain: Point | None = None
+    missing: str = ""
+
+
+_CURVES: dict[str, Any] = {"calibration": Calibration, "abstention": Abstention, "growth": Growth}
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Everything a report shows. All values are plain, so that `to_dict` is JSON.
 
@@ -109,6 +194,7 @@ class Record:
         metrics: on the test split, `eval_accuracy` and so on with `_ci_low` and `_ci_high`, or None without one.
         metrics_missing: why `metrics` is None.
         baselines: by name: majority, simple, linear_probe, from_scratch, from_scratch_converged.
+        verdict: what follows from them, None where none was measured.
         history: one entry an epoch, as events.EpochEnded.
         sections: what the task shows of the test examples.
         judged: all test examples. counts: examples by split and class. sizes: examples by split.
@@ -122,6 +208,7 @@ class Record:
         max_abs_difference: largest difference of logits to the uncut float32 network, on `compared` examples.
         data: source, fingerprint, notes. backbone_facts: licence, origin, parameters, trained_parameters.
         environment: versions, threads, instruction set.
+        calibration, abstention, growth: None where they make no sense, or there was nothing to measure them on.
     """
 
     task: str
@@ -160,6 +247,10 @@ class Record:
     sizes: dict[str, int] = field(default_factory=dict)
     folds: dict[str, Any] = field(default_factory=dict)
     pipeline: str = ""
+    verdict: Verdict | None = None
+    calibration: Calibration | None = None
+    abstention: Abstention | None = None
+    growth: Growth | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -170,6 +261,19 @@ class Record:
         values = dict(values)
         values["labels"] = tuple(values["labels"])
         values["baselines"] = {k: v and Control(**v) for k, v in values["baselines"].items()}
+        values["verdict"] = (found := values.get("verdict")) and Verdict(**found)
         values["judged"] = [Judged(**one) for one in values["judged"]]
         values["sections"] = [_SECTIONS[one["kind"]](**one) for one in values["sections"]]
+        values |= {name: values.get(name) and kind(**_with_points(values[name])) for name, kind in _CURVES.items()}
         return cls(**values)
+
+
+def _with_points(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a curve with its points, which JSON knows as objects."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, list):
+            return [Point(**one) for one in value]
+        return Point(**value) if isinstance(value, Mapping) else value
+
+    return {name: read(value) for name, value in values.items()}

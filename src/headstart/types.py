@@ -69,6 +69,10 @@ class Spec:
 class Prediction(Protocol):
     """What comes out for one input."""
 
+    @property
+    def certainty(self) -> float | None:
+        """How sure the answer is as a whole, from 0 to 1; None where it is a quantity."""
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values under the names that programs rely on."""
 
@@ -83,6 +87,10 @@ class Label:
     label: str
     score: float
     scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def certainty(self) -> float:
+        return self.score
 
     def to_json(self) -> dict[str, Any]:
         return {"label": self.label, "score": self.score, "scores": dict(self.scores)}
@@ -99,6 +107,11 @@ class Labels:
     labels: tuple[str, ...]
     scores: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def certainty(self) -> float:
+        """That of the least certain class."""
+        return min(p if label in self.labels else 1 - p for label, p in self.scores.items())
+
     def to_json(self) -> dict[str, Any]:
         return {"labels": list(self.labels), "scores": dict(self.scores)}
 
@@ -112,6 +125,10 @@ class Value:
     """A predicted number."""
 
     value: float
+
+    @property
+    def certainty(self) -> None:
+        return None
 
     def to_json(self) -> dict[str, Any]:
         return {"value": self.value}
@@ -138,6 +155,11 @@ class Tags:
     tags: tuple[str, ...]
     scores: tuple[float, ...]
     spans: tuple[Span, ...]
+
+    @property
+    def certainty(self) -> float:
+        """That of the least certain word."""
+        return min(self.scores, default=0.0)
 
     def to_json(self) -> dict[str, Any]:
         spans = [{"start": s.start, "end": s.end, "label": s.label, "text": s.text} for s in self.spans]

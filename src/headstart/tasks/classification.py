@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,6 +18,8 @@ from headstart.intervals import Interval, bootstrap, proportion, wilson
 from headstart.record import Judged, Matrix, Section, Table
 from headstart.tasks.contract import Task
 from headstart.types import Example, Kind, Label
+
+_LOG_TEMPERATURES = (math.log(0.05), math.log(20))
 
 
 class Classification(Task):
@@ -113,6 +116,13 @@ class Classification(Task):
         counts = confusion(logits.argmax(1), targets, self.outputs)
         return [per_class_table(per_class(counts, self.labels)), Matrix(list(self.labels), counts.tolist())]
 
+    def chances(self, logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """State of each example that its most probable class is the right one."""
+        return probabilities(logits).max(1), logits.argmax(1) == targets
+
+    def settle(self, logits: np.ndarray, targets: np.ndarray) -> None:
+        self.temperature = best_temperature(logits, targets)
+
     def decode(self, logits: np.ndarray, examples: Sequence[Example] = ()) -> list[Label]:
         return [self._label(row) for row in probabilities(logits)]
 
@@ -168,6 +178,29 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     """Return the softmax over the last axis."""
     exponents = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
     return exponents / exponents.sum(-1, keepdims=True)
+
+
+def best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+    """Return what to divide logits [N, K] by so that their softmax states probabilities that hold for `targets` [N].
+
+    It has the lowest log loss (Guo, C. et al. (2017). On calibration of modern neural networks. ICML), where each
+    target is taken to be true with a probability of (N + 1) / (N + 2) only, or few examples that are all right would
+    ask for certainty (Platt, J. (1999). Probabilistic outputs for support vector machines).
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
+
+    logits, rows = logits.astype(np.float64), np.arange(len(targets))
+    true, others = logits[rows, targets], logits.copy()
+    others[rows, targets] = -np.inf
+    doubt = 1 / (len(targets) + 2)
+
+    def loss(log_temperature: float) -> float:
+        scale = math.exp(-log_temperature)
+        margin = scale * true - logsumexp(scale * others, axis=1)
+        return float(((1 - doubt) * np.logaddexp(0, -margin) + doubt * np.logaddexp(0, margin)).mean())
+
+    return math.exp(minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded").x)
 
 
 def confusion(predicted: np.ndarray, targets: np.ndarray, classes: int) -> np.ndarray:

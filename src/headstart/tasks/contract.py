@@ -5,11 +5,13 @@ A task is one file; `task = MyTask` (the class) in it registers it for its kinds
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from headstart.data.dataset import Dataset
@@ -30,6 +32,8 @@ class Task(ABC):
         head: the head it needs, None where each family's own will do.
         problem_type, pipeline_name: what transformers calls it: `regression`, `classification`.
         kind: what this task reads. outputs: K, the numbers a head gives.
+        temperature: what logits are divided by to state probabilities that hold, as `settle` found it; None before,
+            once a last layer has been finished with it, and where nothing is stated.
     """
 
     name: ClassVar[str]
@@ -41,6 +45,7 @@ class Task(ABC):
     pipeline_name: ClassVar[str] = "classification"
     kind: Kind
     outputs: int
+    temperature: float | None = None
 
     @classmethod
     @abstractmethod
@@ -112,19 +117,39 @@ class Task(ABC):
     def judge(self, example: Example, prediction: Any) -> Judged:
         """Return a prediction beside what was expected."""
 
+    def chances(self, logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the probabilities that are stated and whether what they are stated of is so, both [N] or [N, S].
+
+        Where an example has fewer than S statements the rest is nan; None where the task states no probabilities.
+        """
+        return None
+
     def settle(self, logits: np.ndarray, targets: np.ndarray) -> None:  # noqa: B027
-        """Choose on validation what decides besides the weights, such as thresholds; most tasks have nothing."""
+        """Choose on validation what decides besides the weights: thresholds, the temperature."""
+
+    def calibrated(self, logits: np.ndarray) -> np.ndarray:
+        """Return logits whose probabilities hold, as far as one temperature for all of them can do that."""
+        return logits / self.temperature if self.temperature else logits
 
     def begin(self, linear: nn.Linear) -> None:  # noqa: B027
         """Do in the head's last layer, in place, what is done to the targets: the inverse of `finish`."""
 
     def finish(self, linear: nn.Linear) -> Task:
-        """Undo in the head's last layer, in place, what was done to the targets; return the task of such outputs."""
-        return self
+        """Undo in the head's last layer, in place, what was done to the targets, and divide it by the temperature.
+
+        Whatever reads the saved layer then states calibrated probabilities. Returns the task of such outputs.
+        """
+        finished = copy.copy(self)
+        if self.temperature:
+            with torch.no_grad():
+                linear.weight.div_(self.temperature)
+                linear.bias.div_(self.temperature)
+            finished.temperature = None
+        return finished
 
     def pooled(self, logits: np.ndarray) -> np.ndarray:
         """Return logits that mean the same whatever was settled, to judge the folds of a validation together."""
-        return logits
+        return self.calibrated(logits)
 
     def read_with(self, preprocess: Preprocess) -> None:  # noqa: B027
         """Learn how inputs become steps; for tasks whose targets belong to parts of an input."""

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from headstart.data.dataset import Dataset
 from headstart.data.targets import NO_LABEL, TargetForm, alike, class_name, is_single
 from headstart.errors import DataError
 from headstart.intervals import bootstrap
 from headstart.record import Judged, Section
-from headstart.tasks.classification import f1_micro, f1_micro_interval, per_class_table, standardised
+from headstart.tasks.classification import best_temperature, f1_micro, f1_micro_interval, per_class_table, standardised
 from headstart.tasks.contract import Task
 from headstart.types import Example, Kind, Labels
 
@@ -179,18 +179,24 @@ class Multilabel(Task):
         table = per_class_table(rows, counted="Examples with it")
         return [table]
 
+    def chances(self, logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """State of each example and class that it holds."""
+        return _sigmoid(logits), targets == 1
+
     def decode(self, logits: np.ndarray, examples: Sequence[Example] = ()) -> list[Labels]:
         return [self._labels(row) for row in _sigmoid(logits)]
 
     def judge(self, example: Example, prediction: Labels) -> Judged:
-        """Take as certainty that of the least certain class."""
-        chosen = set(prediction.labels)
-        sure = min(p if label in chosen else 1 - p for label, p in prediction.scores.items())
-        named = self.form.text(tuple(sorted(chosen)))
-        return Judged(example.name, example.shown(), self.form.text(example.target), named, sure)
+        named = self.form.text(tuple(sorted(prediction.labels)))
+        return Judged(example.name, example.shown(), self.form.text(example.target), named, prediction.certainty)
 
     def settle(self, logits: np.ndarray, targets: np.ndarray) -> None:
-        """Give each class the threshold with the best F1; classes with few examples stay at a half."""
+        """Give each class the threshold with the best F1; classes with few examples stay at a half.
+
+        The temperature is one for all classes; it moves their thresholds along, so that it changes no decision.
+        """
+        pairs = np.stack([np.zeros(logits.size), logits.ravel()], axis=1)
+        self.temperature = best_temperature(pairs, targets.ravel().astype(np.int64))
         chances, self.thresholds = _sigmoid(logits), self.thresholds.copy()  # a copy of the task has its own
         for number in range(self.outputs):
             if _FEWEST <= targets[:, number].sum() < len(targets):
@@ -198,7 +204,12 @@ class Multilabel(Task):
 
     def pooled(self, logits: np.ndarray) -> np.ndarray:
         """Move each class by its threshold, so that a half decides."""
-        return logits - _logit(self.thresholds)
+        return self.calibrated(logits - _logit(self.thresholds))
+
+    def finish(self, linear: nn.Linear) -> Task:
+        finished = Multilabel(self.kind, self.labels, _sigmoid(self.calibrated(_logit(self.thresholds))).tolist())
+        super().finish(linear)
+        return finished
 
     def _decided(self, logits: np.ndarray) -> np.ndarray:
         return (_sigmoid(logits) >= self.thresholds).astype(np.float32)

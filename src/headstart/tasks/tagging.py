@@ -22,6 +22,7 @@ from headstart.errors import DataError
 from headstart.intervals import bootstrap
 from headstart.record import Judged, Matrix, Section
 from headstart.tasks.classification import (
+    best_temperature,
     confusion,
     f1_micro,
     f1_micro_interval,
@@ -195,15 +196,25 @@ class Tagging(Task):
             Matrix(list(self.labels), counts.tolist(), "Which tag is taken for which, word by word"),
         ]
 
+    def chances(self, logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """State of each word that its most probable tag is the right one."""
+        steps = min(logits.shape[1], targets.shape[1])
+        logits, targets = logits[:, :steps], targets[:, :steps]
+        words = targets != NOWHERE
+        right = np.where(words, logits.argmax(-1) == targets, np.nan)
+        return np.where(words, probabilities(logits).max(-1), np.nan), right
+
+    def settle(self, logits: np.ndarray, targets: np.ndarray) -> None:
+        self.temperature = best_temperature(*_at_words(logits, targets))
+
     def decode(self, logits: np.ndarray, examples: Sequence[Example] = ()) -> list[Tags]:
         chances = probabilities(logits)
         return [self._tags(row, example) for row, example in zip(chances, examples, strict=True)]
 
     def judge(self, example: Example, prediction: Tags) -> Judged:
-        """Take as certainty that of the least certain word."""
         expected = _marked(prediction.words, spans(example.target))
         found = _marked(prediction.words, spans(prediction.tags))
-        return Judged(example.name, example.shown(), expected, found, min(prediction.scores, default=0.0))
+        return Judged(example.name, example.shown(), expected, found, prediction.certainty)
 
     def _tags(self, chances: np.ndarray, example: Example) -> Tags:
         """Read one example's tags; words that the backbone did not see are outside."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,8 @@ class Adapted:
 
     Attributes:
         history: all events. seed_scores: the validation metric of each seed.
+        held_out: the logits of the validation split that the task was settled on, from weights that had not learnt
+            from it; None without one.
         probe: the state of the linear probe, before blocks were thawed; None where none were. probe_task: the task
             as it was settled for the probe.
     """
@@ -39,6 +42,7 @@ class Adapted:
     seed_scores: list[float]
     probe: TrainablePart | None
     probe_task: Task
+    held_out: np.ndarray | None
 
 
 def adapt(
@@ -56,10 +60,9 @@ def adapt(
         history.append(event)
         listener(event)
 
-    for event in solve_head(trainable, task, recipe, train=splits.train, validation=splits.validation):
-        hear(event)
+    held_out = _heard(solve_head(trainable, task, recipe, train=splits.train, validation=splits.validation), hear)
     if not len(trainable.blocks):
-        return Adapted(history, [], None, task)
+        return Adapted(history, [], None, task, held_out)
     probe, probe_task = copy.deepcopy(trainable), copy.copy(task)
     if splits.validation is None and not epochs_chosen:  # nothing says when to stop
         recipe = recipe.replace(epochs=min(recipe.epochs, DEFAULT_EPOCHS))
@@ -71,9 +74,22 @@ def adapt(
         outcomes.append((_validation(trainable, splits, task), copy.deepcopy(trainable.state_dict())))
     trainable.load_state_dict(min(outcomes, key=lambda one: one[0]["eval_loss"])[1])
     if splits.validation is not None:
-        task.settle(predict_logits(trainable, splits.validation), splits.validation.targets)
+        held_out = predict_logits(trainable, splits.validation)
+        task.settle(held_out, splits.validation.targets)
     scores = [metrics[f"eval_{task.metric}"] for metrics, _ in outcomes if len(metrics) > 1]
-    return Adapted(history, scores, probe, probe_task)
+    return Adapted(history, scores, probe, probe_task, held_out)
+
+
+def _heard(
+    events: Generator[EpochEnded, None, np.ndarray | None], hear: Callable[[EpochEnded], None]
+) -> np.ndarray | None:
+    """Hand on all events, and return what came with their end."""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            return end.value
+        hear(event)
 
 
 def _validation(trainable: TrainablePart, splits: Splits, task: Task) -> dict[str, float]:

@@ -27,19 +27,23 @@ class OutOfFold:
 
     Attributes:
         task: as it was before any fold settled it. judged: those examples.
-        logits: one row each, as if one task had settled all folds; `raw` before that.
+        logits: one row each, as if one task had settled all folds; `raw` before that; `calibrated` only by the
+            temperature of each fold.
         probe, uninformed: the same for the linear probe, and for answers without looking.
         scores: the first metric in each fold. epochs: after how many the thawed part was best, the median.
+        folds: of each example of the features; negative where it was always learnt from.
     """
 
     task: Task
     judged: Labelled
     logits: np.ndarray
     raw: np.ndarray
+    calibrated: np.ndarray
     probe: np.ndarray
     uninformed: np.ndarray
     scores: list[float]
     epochs: int
+    folds: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class _Fold:
     indices: np.ndarray
     logits: np.ndarray
     raw: np.ndarray
+    calibrated: np.ndarray
     probe: np.ndarray
     uninformed: np.ndarray
     score: float
@@ -77,8 +82,10 @@ def cross_validate(
     return OutOfFold(
         task=copy.deepcopy(task), judged=Labelled(features, indices, targets[indices]),
         logits=stacked([one.logits for one in found]), raw=stacked([one.raw for one in found]),
+        calibrated=stacked([one.calibrated for one in found]),
         probe=stacked([one.probe for one in found]), uninformed=stacked([one.uninformed for one in found]),
         scores=[one.score for one in found], epochs=max(1, round(float(np.median([one.epochs for one in found])))),
+        folds=np.asarray(folds),
     )  # fmt: skip
 
 
@@ -98,7 +105,7 @@ def train_on_all(
 
 
 def splits_of(
-    features: FeatureSet, targets: np.ndarray, folds: Sequence[int], *, judged: int | None = None,
+    features: FeatureSet, targets: np.ndarray, folds: Sequence[int] | np.ndarray, *, judged: int | None = None,
     validation: int | None = None,
 ) -> Splits:  # fmt: skip
     """Return splits of the examples outside the user's own test split, by their folds."""
@@ -124,7 +131,7 @@ def _judge(trainable: TrainablePart, splits: Splits, task: Task, recipe: Recipe)
     probe = raw if adapted.probe is None else predict_logits(adapted.probe, test)
     uninformed = np.broadcast_to(task.uninformed(splits.train.targets), raw.shape)
     return _Fold(
-        test.indices, task.pooled(raw), raw, adapted.probe_task.pooled(probe), uninformed,
+        test.indices, task.pooled(raw), raw, task.calibrated(raw), adapted.probe_task.pooled(probe), uninformed,
         task.metrics(raw, test.targets, intervals=False)[f"eval_{task.metric}"], _best_epoch(adapted.history),
     )  # fmt: skip
 

@@ -89,18 +89,22 @@ def stacked(batches: Sequence[np.ndarray]) -> np.ndarray:
 
 def solve_head(
     trainable: TrainablePart, task: Task, recipe: Recipe, *, train: Labelled, validation: Labelled | None
-) -> Iterator[EpochEnded]:
+) -> Generator[EpochEnded, None, np.ndarray | None]:
     """Give the head's linear layer its exact solution; the strength is chosen on validation.
 
     Where nothing is trained after it (no thawed blocks), the solution is taken on train and validation together,
     with the strength that validation chose: the split has then done its work. A head that was trained before, with
     the same classes, stays where it does better on validation than any solution.
+
+    Returns:
+        the logits of the validation split from before it was learnt from, None without one.
     """
+    judged = None
     vectors, targets = pooled_vectors(trainable, train), train.targets
     best: float | None = DEFAULT_STRENGTH
     if validation is not None:
         held_out = pooled_vectors(trainable, validation)
-        best = yield from _choose_strength(trainable, task, recipe, vectors, train, held_out, validation)
+        best, judged = yield from _choose_strength(trainable, task, recipe, vectors, train, held_out, validation)
         if not len(trainable.blocks):
             vectors, targets = stacked([vectors, held_out]), np.concatenate([targets, validation.targets])
     if best is not None:
@@ -109,13 +113,14 @@ def solve_head(
             trainable.head.linear.weight.copy_(torch.from_numpy(weight))
             trainable.head.linear.bias.copy_(torch.from_numpy(bias))
     trainable.eval()
+    return judged
 
 
 def _choose_strength(
     trainable: TrainablePart, task: Task, recipe: Recipe, vectors: np.ndarray, train: Labelled, held_out: np.ndarray,
     validation: Labelled,
-) -> Generator[EpochEnded, None, float | None]:  # fmt: skip
-    """Yield what each candidate does on validation; settle the task on the best and return its strength."""
+) -> Generator[EpochEnded, None, tuple[float | None, np.ndarray]]:  # fmt: skip
+    """Yield what each candidate does on validation; settle the task on the best, return its strength and logits."""
     started = time.perf_counter()
     candidates = _present(trainable.head.linear) | {
         strength: task.solve(vectors, train.targets, strength=strength, balance=recipe.balance)
@@ -129,8 +134,9 @@ def _choose_strength(
         yield EpochEnded("head", number, loss, metrics, time.perf_counter() - started)
     best = min(scores, key=lambda strength: scores[strength])
     weight, bias = candidates[best]
-    task.settle(held_out @ weight.T + bias, validation.targets)
-    return best
+    judged = held_out @ weight.T + bias
+    task.settle(judged, validation.targets)
+    return best, judged
 
 
 def _present(linear: torch.nn.Linear) -> dict[float | None, tuple[np.ndarray, np.ndarray]]:
