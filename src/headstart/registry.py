@@ -2,14 +2,16 @@
 
 A plug-in module defines one object under the folder's noun:
 
-    folder         noun       contract
-    data/formats   format     headstart.data.formats.contract.Format
-    backbones      family     headstart.backbones.contract.Family
-    heads          head       headstart.heads.contract.Head (the class)
-    engines        engine     headstart.engines.contract.Engine
-    tasks          task       headstart.tasks.contract.Task (the class)
-    ranking/scores score      headstart.ranking.scores.contract.Score
-    cli            command    a function with typer options
+    folder             noun         contract
+    data/formats       format       headstart.data.formats.contract.Format
+    backbones          family       headstart.backbones.contract.Family
+    heads              head         headstart.heads.contract.Head (the class)
+    engines            engine       headstart.engines.contract.Engine
+    tasks              task         headstart.tasks.contract.Task (the class)
+    evaluation/simple  descriptor   headstart.evaluation.simple.contract.Descriptor
+    checking/checks    check        headstart.checking.checks.contract.Check
+    ranking/scores     score        headstart.ranking.scores.contract.Score
+    cli                command      a function with typer options
 
 Adding one is adding a file. Another package adds one by an entry point whose group is `headstart.<folder>` with
 dots for slashes and whose value is a module: `[project.entry-points."headstart.backbones"] toy = "my_package.toy"`.
@@ -32,6 +34,8 @@ NOUNS = {
     "heads": "head",
     "engines": "engine",
     "tasks": "task",
+    "evaluation.simple": "descriptor",
+    "checking.checks": "check",
     "ranking.scores": "score",
     "cli": "command",
 }

@@ -26,6 +26,7 @@ SWEPT = {
     "toy-format": ("test_formats", 6),
     "toy-engine": ("test_engines", 5),
     "toy-task": ("test_tasks", 10),
+    "toy-descriptor": ("test_descriptors", 5),
     "toy-score": ("test_scores", 5),
     "toy-command": ("test_commands", 5),
 }

@@ -6,7 +6,7 @@ import copy
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +36,31 @@ _RECALIBRATION = 128  # examples; their maps have pixels enough for good average
 _MOST_EPOCHS = 200
 
 
-def control_of(task: Task, logits: np.ndarray, judged: Labelled, **facts) -> Control:
-    """Return the control with the score that these logits reach on what is judged."""
+@dataclass(frozen=True)
+class Answers:
+    """What a control said of the test examples: `task` reads `logits`, a row each."""
+
+    control: Control
+    task: Task
+    logits: np.ndarray
+
+
+def answers_of(task: Task, logits: np.ndarray, judged: Labelled, **facts) -> Answers:
+    """Return the answers with the score that they reach on what is judged."""
     metrics = task.metrics(logits, judged.targets, groups=judged.groups)
     name = f"eval_{task.metric}"
-    return Control(metrics[name], metrics[f"{name}_ci_low"], metrics[f"{name}_ci_high"], **facts)
+    control = Control(metrics[name], metrics[f"{name}_ci_low"], metrics[f"{name}_ci_high"], **facts)
+    return Answers(control, copy.copy(task), logits)
 
 
-def majority(task: Task, train: np.ndarray, test: Labelled, steps: Sequence[int] = ()) -> Control:
+def majority(task: Task, train: np.ndarray, test: Labelled, steps: Sequence[int] = ()) -> Answers:
     """Always give the answer that is best without looking: the most frequent class, or the mean.
 
     Args:
         steps: the shape of one example's outputs before the last axis, where it has several.
     """
     logits = np.broadcast_to(task.uninformed(train), (len(test), *steps, task.outputs))
-    return control_of(task, logits, test, note="always the answer that is best for the training examples as a whole")
+    return answers_of(task, logits, test, note="always the answer that is best for the training examples as a whole")
 
 
 class FromScratch:
@@ -83,7 +93,7 @@ class FromScratch:
     def __exit__(self, *error: object) -> None:
         self._place.cleanup()
 
-    def run(self, splits: Splits, test: Labelled, *, seconds: float, name: str) -> Control:
+    def run(self, splits: Splits, test: Labelled, *, seconds: float, name: str) -> Answers:
         """Train for at most `seconds`, trials included, and judge on the test examples."""
         train, test = replace(splits.train, features=self.inputs), replace(test, features=self.inputs)
         validation = splits.validation and replace(splits.validation, features=self.inputs)
@@ -95,7 +105,7 @@ class FromScratch:
         if validation:
             self.task.settle(predict_logits(part, validation), validation.targets)
         train_score = self.task.metrics(predict_logits(part, train), train.targets, intervals=False)
-        return control_of(
+        return answers_of(
             self.task, predict_logits(part, test), test,
             seconds=took, epochs=round(epochs, 2), train_score=train_score[f"eval_{self.task.metric}"],
             converged=converged, note=f"same architecture, random weights, AdamW, learning rate {rate:g} ({chosen})",

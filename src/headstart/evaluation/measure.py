@@ -14,11 +14,12 @@ import torch
 from headstart.backbones.contract import Backbone
 from headstart.cut import Features, TrainablePart, to_device
 from headstart.data.dataset import Dataset
-from headstart.evaluation.controls import FromScratch, control_of, majority
+from headstart.evaluation.baselines import NAMES, Baselines, baselines_by_folds, baselines_on_test
+from headstart.evaluation.verdict import verdict_of
 from headstart.events import Listener
 from headstart.features.extract import FeatureSet, inputs_of
 from headstart.model import Model
-from headstart.record import Control, Judged, Record
+from headstart.record import Judged, Record
 from headstart.registry import plugin
 from headstart.tasks.contract import Task
 from headstart.training.adapt import Adapted, Splits
@@ -28,7 +29,6 @@ from headstart.training.loop import Labelled, predict_logits
 from headstart.training.recipe import Recipe
 from headstart.types import SPLITS
 
-BASELINES = ("majority", "simple", "linear_probe", "from_scratch", "from_scratch_converged")
 COMPARED = 16  # examples whose logits are compared with the uncut network
 _LIBRARIES = ("headstart", "torch", "transformers", "openvino", "numpy", "scikit-learn", "safetensors")
 
@@ -78,9 +78,7 @@ def measure(run: Run) -> Record:
     model, dataset, features = run.model, run.dataset, run.features
     task, test, logits = _judged_on(run)
     difference, compared = max_abs_difference(run)
-    baselines = (
-        _fold_baselines(run.recipe, run.found) if run.found and test is run.found.judged else _baselines(run, logits)
-    )
+    baselines = _baselines(run, test, logits)
     run.stages.end("evaluate")
     seconds = run.stages.seconds | {"total": sum(run.stages.seconds.values())}
     return Record(
@@ -89,7 +87,9 @@ def measure(run: Run) -> Record:
         head=model.head.name, labels=dataset.labels,
         metrics=None if logits is None or test is None else task.metrics(logits, test.targets, groups=test.groups),
         metrics_missing="" if test else _why_untested(dataset), validation=_best_validation(run),
-        test_examples=len(test) if test else 0, baselines=baselines,
+        test_examples=len(test) if test else 0,
+        baselines={name: one.control if one else None for name, one in baselines.items()},
+        verdict=None if logits is None or test is None else verdict_of(task, logits, test, baselines),
         history=[asdict(event) for event in run.adapted.history], pipeline=task.pipeline,
         sections=[] if logits is None or test is None else task.sections(logits, test.targets),
         judged=[] if logits is None or test is None else judged(task, features, test, logits),
@@ -145,38 +145,12 @@ def sample_inputs(backbone: Backbone, features: FeatureSet) -> Features:
     return inputs_of(backbone, [backbone.preprocess.decode(features.examples[i]) for i in spread_indices(features)])
 
 
-def _baselines(run: Run, logits: np.ndarray | None) -> dict[str, Control | None]:
-    baselines: dict[str, Control | None] = dict.fromkeys(BASELINES)
-    task, splits, test = run.task, run.splits, run.splits.test
-    if not run.recipe.baselines or logits is None or test is None:
-        return baselines
-    baselines["majority"] = majority(task, splits.train.targets, test, logits.shape[1:-1])
-    probe = run.adapted.probe
-    note = "the adapted model is one itself" if probe is None else "no block thawed, the exact solution for the head"
-    probed = logits if probe is None else predict_logits(probe, test)
-    probe_task = run.model.task if probe is None else run.adapted.probe_task
-    baselines["linear_probe"] = control_of(probe_task, probed, test, note=note)
-    spent = run.features.pass_seconds + run.stages.seconds["train"]
-    with FromScratch(run.backbone, task, run.model.head.name, keep=run.keep, recipe=run.recipe,
-                     features=run.features, listener=run.listener) as scratch:  # fmt: skip
-        if run.recipe.scratch_minutes > 0:  # first, so that the other starts from the learning rate found here
-            limit = max(60 * run.recipe.scratch_minutes, spent)
-            baselines["from_scratch_converged"] = scratch.run(
-                splits, test, seconds=limit, name="from scratch, converged"
-            )
-        baselines["from_scratch"] = scratch.run(splits, test, seconds=spent, name="from scratch, equal time")
-    return baselines
-
-
-def _fold_baselines(recipe: Recipe, found: OutOfFold) -> dict[str, Control | None]:
-    """Return the baselines that cost no further training, judged fold by fold like the model."""
-    baselines: dict[str, Control | None] = dict.fromkeys(BASELINES)
-    if recipe.baselines:
-        task = found.task
-        note = "fold by fold, like the adapted model"
-        baselines["majority"] = control_of(task, found.uninformed, found.judged, note=note)
-        baselines["linear_probe"] = control_of(task, found.probe, found.judged, note=note)
-    return baselines
+def _baselines(run: Run, test: Labelled | None, logits: np.ndarray | None) -> Baselines:
+    if logits is None or test is None:
+        return dict.fromkeys(NAMES)
+    if run.found and test is run.found.judged:
+        return baselines_by_folds(run, run.found)
+    return baselines_on_test(run, test, logits)
 
 
 def judged(task: Task, features: FeatureSet, test: Labelled, logits: np.ndarray) -> list[Judged]:
