@@ -85,7 +85,7 @@ def test_every_example_is_judged_once_and_computed_once(tmp_path: Path, freeze: 
     assert record.metrics["eval_accuracy"] == pytest.approx(np.mean(record.folds["scores"]))
     assert record.metrics["eval_accuracy_ci_low"] < record.metrics["eval_accuracy"]
     known = {name for name, control in record.baselines.items() if control}
-    assert known == {"majority", "linear_probe"}
+    assert known == {"majority", "simple", "linear_probe"}
     assert "each judged by a model that had not seen it" in (tmp_path / "model" / "report.html").read_text()
 
 
