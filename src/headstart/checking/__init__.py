@@ -1,0 +1,1 @@
+"""What is wrong with data: duplicates, leaks, doubtful labels, inputs that hold nothing."""
