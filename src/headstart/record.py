@@ -11,6 +11,8 @@ from headstart.types import Kind
 
 REPORT_FILE = "report.html"
 """Where a model folder has the report that people read."""
+SETTINGS = "headstart.toml"
+"""What makes a folder a model that headstart saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,13 @@ class Verdict:
         key: one of three words that programs rely on.
         differences: by name of a baseline, how much better the adapted model is on the same test examples:
             `estimate`, `ci_low`, `ci_high`, `p_value`, `examples`.
-        needed: how many test examples it would take to tell, where there are too few; else 0.
+        matters: the difference that a test should be able to see.
+        needed: how many test examples that would take, where there are too few; else 0.
     """
 
     key: Literal["pretraining-helped", "no-difference", "simple-model-enough"]
     differences: dict[str, dict[str, float]]
+    matters: float
     needed: int = 0
 
 
@@ -206,7 +210,8 @@ class Record:
         seconds: prepare, frozen_pass, train, evaluate, total. cache: hits, computed, bytes.
         passes_avoided: frozen passes over an example that the cache saved in this run.
         max_abs_difference: largest difference of logits to the uncut float32 network, on `compared` examples.
-        data: source, fingerprint, notes. backbone_facts: licence, origin, parameters, trained_parameters.
+        data: source, fingerprint, notes; the path, which is for this machine alone; trained_on and tested_on, hashes of
+            contents; tested_at, when the test was read. backbone_facts: licence, origin, parameters, trained_parameters.
         environment: versions, threads, instruction set.
         calibration, abstention, growth: None where they make no sense, or there was nothing to measure them on.
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.record import REPORT_FILE, Judged, Record
-from headstart.reporting import wording
+from headstart.reporting import conclusions, wording
 from headstart.types import Kind
 
 BASELINES = ("majority", "simple", "linear_probe", "from_scratch", "from_scratch_converged")
@@ -33,7 +33,7 @@ def summary_json(record: Record, model_dir: Path) -> dict[str, Any]:
         "cache": record.cache,
         "engine": record.engine,
         "max_abs_difference": record.max_abs_difference,
-        "verdict": None,
+        "verdict": record.verdict.key if record.verdict else None,
         "calibration": None,
         "resumed_from": None,
         "folds": record.folds or None,
@@ -50,6 +50,8 @@ def summary_lines(record: Record, model_dir: Path) -> Iterator[str]:
     yield ""
     yield wording.headline(record)
     yield from _scores(record)
+    if verdict := conclusions.verdict(record):
+        yield verdict
     yield from _judged("right", [one for one in record.judged if one.right], record.kind)
     wrong = [one for one in record.judged if not one.right]
     yield from _judged("furthest off" if any(one.error for one in wrong) else "wrong", wrong, record.kind)

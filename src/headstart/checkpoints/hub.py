@@ -17,8 +17,8 @@ from headstart.errors import CheckpointError, MissingExtra, ModelError, NetworkE
 
 # Weights as safetensors, and the small files that describe a network and its preprocessing. No code, no pickles.
 _WANTED = ["*.json", "*.txt", "*.model", "*.safetensors", "*.toml", "README.md"]
-# These show the user's own examples: pictures, texts and names of files.
-_PRIVATE = ["headstart.json", "report.html", ".*", "*/*"]
+# These show the user's own examples: pictures, texts, names of files, hashes of contents.
+_PRIVATE = ["headstart.json", "looks.json", "report.html", ".*", "*/*"]
 
 _ENDPOINT = "HF_ENDPOINT"
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -45,11 +45,11 @@ def verdict_of(task: Task, logits: np.ndarray, test: Labelled, baselines: Baseli
     differences = {name: asdict(one) for name, one in found.items()}
     simple = found.get("simple")
     if simple and simple.ci_low <= 0 and "simple" not in undecided:
-        return Verdict("simple-model-enough", differences)
+        return Verdict("simple-model-enough", differences, MATTERS)
     if undecided:
-        return Verdict("no-difference", differences, max(undecided.values()))
+        return Verdict("no-difference", differences, MATTERS, max(undecided.values()))
     better = all(one.ci_low > 0 for one in found.values())
-    return Verdict("pretraining-helped" if better else "no-difference", differences)
+    return Verdict("pretraining-helped" if better else "no-difference", differences, MATTERS)
 
 
 def needed(difference: Difference) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headstart.durable import write_durably
 from headstart.record import Control, Record
-from headstart.reporting import wording
+from headstart.reporting import conclusions, wording
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -130,6 +130,8 @@ def _how_good(record: Record) -> str:
     headline, own = escape(wording.headline(record), quote=False), wording.test_control(record)
     if own is None:
         return f"{headline}\n\n{wording.comparison(record)}"
+    if verdict := conclusions.verdict(record):
+        headline = f"{headline}\n\n{verdict}"
     rows = [("Adapted model", own)]
     rows += [(wording.baseline_name(name), control) for name, control in wording.known(record)]
     lines = [f"| Model | {wording.metric_name(record.first_metric).capitalize()} | 95 % interval | |"]

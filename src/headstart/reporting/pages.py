@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from headstart.reporting import wording
+from headstart.reporting import conclusions, wording
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -31,7 +31,8 @@ def template(room: str, name: str) -> Template:
 
 
 def _filters() -> dict[str, Any]:
-    return {name: getattr(wording, name) for name in _FILTERS} | {"seconds_name": wording.SECONDS.get}
+    sentences = {name: getattr(wording, name) for name in _FILTERS}
+    return sentences | {"verdict": conclusions.verdict, "looks": conclusions.looks, "seconds_name": wording.SECONDS.get}
 
 
 def _text(room: str, name: str) -> str:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import heapq
+import re
+from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import tomli_w
+from markupsafe import escape
 
 from headstart.durable import write_durably
 from headstart.record import REPORT_FILE, Matrix, Record, Table
-from headstart.reporting import figures, showcase, wording
+from headstart.reporting import conclusions, figures, showcase, wording
 from headstart.reporting.pages import template
 
 MATRIX_CLASSES = 20
 PAIRS = 20
 ROWS = 100
+_LOOKS = re.compile(r'(<p class="quiet" id="looks">)[^<]*(</p>)')
 
 
 def write_report(record: Record, folder: Path) -> Path:
@@ -31,6 +35,21 @@ def write_report(record: Record, folder: Path) -> Path:
     path = folder / REPORT_FILE
     write_durably(path, render(record).encode("utf-8", "replace"))
     return path
+
+
+def say_looks(folder: Path, times: Sequence[tuple[str, str]]) -> None:
+    """Let the report in `folder` say how often the test examples were looked at; see `conclusions.looks`.
+
+    Only that sentence changes: pictures and recordings may be gone by now. Where there is no report, nothing happens.
+
+    Raises:
+        NoSpace, MachineError: the file cannot be written; it stays as it was.
+    """
+    path = folder / REPORT_FILE
+    if path.is_file():
+        page = path.read_bytes().decode("utf-8", "replace")
+        sentence = str(escape(conclusions.looks(times)))
+        write_durably(path, _LOOKS.sub(lambda found: found[1] + sentence + found[2], page, count=1).encode())
 
 
 def render(record: Record) -> str:
@@ -120,6 +139,7 @@ def recipe_toml(record: Record) -> str:
 
 def facts(record: Record) -> list[tuple[str, str]]:
     """Return what else decides the numbers: data, weights and environment, as rows."""
-    data = {name: value for name, value in record.data.items() if name != "notes"}
+    told = ("source", "fingerprint")  # not the contents of examples by their hashes, nor folders of this machine
+    data = {name: record.data[name] for name in told if name in record.data}
     parts = {"data": data, "backbone": record.backbone_facts, "environment": record.environment}
     return list(wording.flattened(parts))[:ROWS]

@@ -68,7 +68,7 @@ def others(record: Record) -> str:
             low, high = (end for end in ends if end is not None)
             control = Control(value, low, high)
             found.append(f"{metric_name(name)} {score(value, name)} (95{NO_BREAK}% interval {interval(control, name)})")
-    return f"Also measured: {_listed(found)}." if found else ""
+    return f"Also measured: {listed(found)}." if found else ""
 
 
 def spread(record: Record) -> str:
@@ -110,7 +110,7 @@ def comparison(record: Record) -> str:
         f"{score(control.score, record.first_metric)} for {_IN_A_SENTENCE.get(name, baseline_name(name))}"
         for name, control in known(record)
     ]
-    return f"On the same examples: {_listed(others)}." if others else ""
+    return f"On the same examples: {listed(others)}." if others else ""
 
 
 def cut(record: Record) -> str:
@@ -282,7 +282,8 @@ def _range(record: Record) -> str:
     return f"(95{NO_BREAK}% interval {interval(control, record.first_metric)})" if control else ""
 
 
-def _listed(parts: list[str]) -> str:
+def listed(parts: list[str]) -> str:
+    """Return parts of a sentence with commas between them and `and` before the last."""
     return " and ".join(([", ".join(parts[:-1])] if parts[1:] else []) + parts[-1:])
 
 
