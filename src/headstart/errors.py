@@ -89,7 +89,10 @@ class MachineError(HeadstartError):
 
 
 class MissingExtra(MachineError):
+    """A Python package is not installed that the extra `extra` brings."""
+
     def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
         super().__init__(
             f"the Python package `{package}` is not installed",
             f"pip install 'headstart[{extra}]'",
@@ -106,6 +109,11 @@ class NetworkError(MachineError):
 
 class NoSpace(MachineError):
     pass
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an exception of a library says, in one line of bearable length."""
+    return next((line[:200] for line in str(error).strip().splitlines()), type(error).__name__)
 
 
 def nearest(value: str, choices: Iterable[str]) -> str:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from headstart import assets
 from headstart.backbones.contract import Backbone, Family
 from headstart.checkpoints import hub
-from headstart.errors import CheckpointError, ModelError, nearest
+from headstart.errors import CheckpointError, ModelError, first_line, nearest
 from headstart.registry import plugins
 from headstart.types import Example
+
+_LAYERS_AT_MOST = 1_000
+_IMPLEMENTATIONS = ("_implementation", "_implementation_internal")
 
 
 def open_backbone(name_or_path: str | Path, *, examples: Sequence[Example] = (), device: str = "cpu") -> Backbone:
@@ -64,19 +67,44 @@ def open_family(folder: Path) -> tuple[Family, Any]:
     try:
         written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         model_type = written["model_type"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"`{folder}/config.json` cannot be read", "the folder is damaged; obtain it again"
         ) from error
+    _refuse_endless(written, folder)
     families = plugins("backbones")
     for family in families.values():
         if model_type in family.model_types:
-            return family, family.configuration(written)
+            return family, _configuration(family, written, folder)
     known = sorted(kind for family in families.values() for kind in family.model_types)
     raise CheckpointError(
         f"`{folder}` holds a network of the type `{model_type}`, which headstart has no family for",
         "known types: " + ", ".join(known),
     )
+
+
+def _refuse_endless(written: Mapping[str, Any], folder: Path) -> None:
+    """Raise where a configuration asks for more layers than any network has: they would be made before the weights."""
+    for name, value in written.items():
+        if "layer" in name and isinstance(value, int | float) and value > _LAYERS_AT_MOST:
+            raise CheckpointError(
+                f"`{folder}/config.json` says {value:,} for `{name}`, more than {_LAYERS_AT_MOST:,}",
+                "the file is damaged; obtain the folder again",
+            )
+
+
+def _configuration(family: Family, written: Mapping[str, Any], folder: Path) -> Any:
+    # transformers obtains and runs an implementation that is called like a repository.
+    data = {name: value for name, value in written.items() if not name.endswith(_IMPLEMENTATIONS)}
+    try:
+        return family.configuration(data)
+    except CheckpointError:
+        raise
+    except Exception as error:  # strict dataclasses below raise several types of their own
+        raise CheckpointError(
+            f"`{folder}/config.json` is not valid for a `{family.name}` network: {first_line(error)}",
+            "the file is damaged; obtain the folder again",
+        ) from error
 
 
 def _locate(name: str) -> Path:

@@ -22,8 +22,9 @@ import torch
 import xxhash
 from torch import nn
 
+from headstart.checkpoints.safetensors_folder import shards_of
 from headstart.cut import Block, Features, FrozenPart, live_names
-from headstart.errors import CheckpointError, HeadstartError, ModelError, UnsafeFile
+from headstart.errors import CheckpointError, HeadstartError, ModelError, UnsafeFile, first_line
 from headstart.preprocess.contract import Preprocess
 from headstart.types import Example, Kind, Spec
 
@@ -69,16 +70,10 @@ class Family(ABC):
     head: str
 
     def configuration(self, written: Mapping[str, Any]) -> Any:
-        """Return the transformers configuration for the contents of a config.json."""
+        """Return the transformers configuration for the contents of a config.json; it may raise anything."""
         from transformers import AutoConfig
 
-        try:
-            return AutoConfig.for_model(**written)
-        except Exception as error:  # strict dataclasses below raise several types of their own
-            raise CheckpointError(
-                f"the configuration of a `{self.name}` network is not valid: {_first_line(error)}",
-                "the file config.json is damaged; obtain the folder again",
-            ) from error
+        return AutoConfig.for_model(**written)
 
     def adjust(self, config: Any, examples: Sequence[Example]) -> None:  # noqa: B027
         """Fit the input window to the user's examples, in the configuration; nothing to do for most families."""
@@ -148,8 +143,11 @@ def load_network(network_class: Any, folder: Path, config: Any, *, needed: str =
         needed: only names with this prefix must be present (an encoder of a larger network).
     """
     _refuse_pickles(folder)
+    _refuse_adapter(folder)
+    shards_of(folder)  # names no file outside the folder
     try:
         with quiet():
+            _require_weights(network_class, folder, config, options)
             network, info = network_class.from_pretrained(
                 folder, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True,
                 dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **options,
@@ -158,7 +156,7 @@ def load_network(network_class: Any, folder: Path, config: Any, *, needed: str =
         raise
     except Exception as error:  # the libraries below raise a dozen unrelated types on damaged files
         raise CheckpointError(
-            f"the weights in `{folder}` cannot be loaded: {_first_line(error)}",
+            f"the weights in `{folder}` cannot be loaded: {first_line(error)}",
             "the file is damaged or does not belong to its config.json; obtain the folder again",
         ) from error
     missing = [name for name in info["missing_keys"] if name.startswith(needed)]
@@ -178,6 +176,27 @@ def _refuse_pickles(folder: Path) -> None:
         raise UnsafeFile(
             f"`{folder / pickles[0]}` is a pickle, which may run code, and was not opened",
             "obtain the same weights as model.safetensors",
+        )
+
+
+def _refuse_adapter(folder: Path) -> None:
+    """Raise where the folder has an adapter: transformers reads it, and what it names, where peft is installed."""
+    if (folder / "adapter_config.json").exists():
+        raise CheckpointError(
+            f"`{folder / 'adapter_config.json'}` describes an adapter of peft, which is not read",
+            "merge it into the weights with peft's merge_and_unload(), and save those",
+        )
+
+
+def _require_weights(network_class: Any, folder: Path, config: Any, options: Mapping[str, Any]) -> None:
+    """Raise where a configuration describes more weights than the files have bytes, before memory is given to them."""
+    with torch.device("meta"):
+        described = sum(weight.numel() for weight in network_class(config, **options).parameters())
+    stored = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    if described > stored:
+        raise CheckpointError(
+            f"`{folder}/config.json` describes {described:,} weights, and the files have {stored:,} bytes",
+            "the file does not belong to its config.json; obtain the folder again",
         )
 
 
@@ -220,10 +239,6 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 class Backbone:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from headstart.errors import CheckpointError, HeadstartError, UsageError, nearest
+from headstart.errors import CheckpointError, HeadstartError, UsageError, first_line, nearest
 
 _OTHERS = ("contract", "conversion", "hub")
 READERS = tuple(sorted(file.stem for file in Path(__file__).parent.glob("[a-z]*.py") if file.stem not in _OTHERS))
@@ -65,8 +65,7 @@ def reading(path: Path) -> Iterator[None]:
         raise CheckpointError(f"`{path}` cannot be read: {error.strerror or error}", _HINT) from error
     # A parser fed with arbitrary bytes can fail in any way (struct, recursion, memory): it is damaged.
     except Exception as error:
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"`{path}` is damaged: {cause}", _HINT) from error
+        raise CheckpointError(f"`{path}` is damaged: {first_line(error)}", _HINT) from error
 
 
 def files_of(path: Path, *suffixes: str) -> list[Path]:

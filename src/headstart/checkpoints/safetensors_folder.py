@@ -41,7 +41,7 @@ def read(path: Path) -> Checkpoint:
     """
     if path.is_file():
         return Checkpoint(_tensors(path))
-    expected = _index(path)
+    expected = shards_of(path)
     tensors: dict[str, np.ndarray] = {}
     for shard in sorted(set(expected.values())) or [SINGLE]:
         tensors |= _tensors(path / shard)
@@ -50,8 +50,13 @@ def read(path: Path) -> Checkpoint:
     return Checkpoint(tensors, _json(path / "config.json"))
 
 
-def _index(folder: Path) -> dict[str, str]:
-    """Return the shard of each tensor, or nothing where the folder has no index."""
+def shards_of(folder: Path) -> dict[str, str]:
+    """Return the shard of each tensor, or nothing where the folder has no index.
+
+    Raises:
+        CheckpointError: the index is damaged.
+        UnsafeFile: it names a file outside the folder.
+    """
     with reading(folder / INDEX):
         shards = {str(name): str(file) for name, file in _json(folder / INDEX).get("weight_map", {}).items()}
     for file in shards.values():

@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ import xxhash
 from headstart.data.media import SUFFIXES
 from headstart.data.table import Table, refuse_repeated
 from headstart.durable import write_durably
-from headstart.errors import HeadstartError, MissingExtra, TableError
+from headstart.errors import HeadstartError, MissingExtra, TableError, first_line
 from headstart.place import copies_folder
 from headstart.types import Kind, Skipped
 
@@ -79,8 +81,7 @@ def explaining(path: Path) -> Iterator[Any]:
     except HeadstartError:
         raise
     except Exception as error:
-        cause = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise TableError(f"`{path}` is truncated or damaged: {cause}", "write it again") from error
+        raise TableError(f"`{path}` is truncated or damaged: {first_line(error)}", "write it again") from error
 
 
 def refuse_large(path: Path, size: int, rows: int = 0) -> None:
@@ -111,12 +112,19 @@ def _columns(schema: pyarrow.Schema) -> _Columns:
 
 def _cells(cells: Mapping[str, object], columns: _Columns) -> dict[str, object]:
     """Return the cells of one row, or raise ValueError with a clause that says what is wrong with it."""
-    found = dict(cells)
+    found = {name: _plain(value) for name, value in cells.items()}
     for name, names in columns.names.items():
         found[name] = _class(name, cells[name], names)
     for name, kind in columns.media.items():
         found[name] = _file(cells[name], kind)
     return found
+
+
+def _plain(value: object) -> object:
+    """Return dates and times as text, decimals as numbers."""
+    if isinstance(value, date | time):  # a datetime is a date
+        return str(value)
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def _class(column: str, value: object, names: list[str]) -> str | None:

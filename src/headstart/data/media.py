@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,11 @@ SUFFIXES: Mapping[Kind, frozenset[str]] = {
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 AUDIO_FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3", "MPEG")
 
-# Pillow's own limit, beyond which it warns: 256 MiB as RGB
-MAX_PIXELS = 1024**3 // 12
+# What the largest sensors of telephones have (50 million). Decoding takes 512 MiB at most: Pillow stores four bytes
+# a pixel and two copies exist at once; libwebp holds two canvases besides.
+MAX_PIXELS = 8192 * 6144
+MAX_PIXELS_OF = {"WEBP": 24 << 20}
+BAND_PIXELS = 1 << 20
 MAX_SECONDS = 3600.0
 SAMPLING_RATES = (1_000, 768_000)
 # 0 dBFS is 1.0; a file of 32-bit integers stored as floats still fits
@@ -56,7 +59,8 @@ def open_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Image.Image
     documented = _documented(path, "is not an image (jpg, png, webp, bmp or gif)")
     with documented, _opened_image(image_module, path, max_pixels) as image:
         image.load()
-        return _as_rgb(_upright(image))
+        _turn_upright(image)
+        return _as_rgb(image)
 
 
 @contextmanager
@@ -64,29 +68,40 @@ def _opened_image(image_module: Any, path: Path, max_pixels: int) -> Iterator[Im
     """Open the header; nothing is decoded before the number of pixels is known to be bearable."""
     with image_module.open(path, formats=IMAGE_FORMATS) as image:
         width, height = image.size
-        if width * height > max_pixels:
-            size = f"has {width} x {height} pixels, more than {max_pixels:,} in all"
+        most = min(max_pixels, MAX_PIXELS_OF.get(image.format, max_pixels))
+        if width * height > most:
+            size = f"has {width} x {height} pixels, more than {most:,} in all"
             raise UnreadableFile(path, size, "scale it down: networks look at a few hundred pixels a side")
         if width * height == 0:
             raise UnreadableFile(path, "has no pixels")
         yield image
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turn_upright(image: Image.Image) -> None:
     from PIL import ImageOps
 
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:
-        # Damaged metadata do not make the picture unusable.
-        return image
+    # Damaged metadata do not make the picture unusable.
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
+    """Convert band by band, so that no third copy of a large picture exists."""
+    from PIL import Image
+
+    shown = Image.new("RGB", image.size)
+    rows = max(1, BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        shown.paste(_band_as_rgb(band), (0, top))
+    return shown
+
+
+def _band_as_rgb(image: Image.Image) -> Image.Image:
     from PIL import Image
 
     if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).astype(np.int64).clip(0, 65535) // 257).astype(np.uint8))
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

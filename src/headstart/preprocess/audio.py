@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from headstart.data.media import audio_seconds, open_audio
+from headstart.data.isolation import audio_seconds, open_audio
 from headstart.preprocess.contract import Preprocess
 from headstart.types import Example
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from headstart.data.media import open_image
-from headstart.errors import CheckpointError
+from headstart.data.isolation import open_image
+from headstart.errors import CheckpointError, first_line
 from headstart.preprocess.contract import Preprocess
 from headstart.types import Example
 
@@ -41,7 +41,7 @@ class ImagePreprocess(Preprocess):
             _try(processor)
         except Exception as error:  # several unrelated types, depending on what is wrong with the file
             raise CheckpointError(
-                f"`{folder}` has no image processor that can be read",
+                f"`{folder}` has no image processor that can be read: {first_line(error)}",
                 "the folder needs a preprocessor_config.json that transformers knows",
             ) from error
         return cls(processor)

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from headstart.errors import CheckpointError, UnreadableFile
+from headstart.errors import CheckpointError, UnreadableFile, first_line
 from headstart.preprocess.contract import Preprocess
 from headstart.types import Example
 
+# The library counts to the highest number whenever it writes a tokenizer down.
+_ID_AT_MOST = 10_000_000
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model")
 
 
@@ -45,12 +47,17 @@ class TextPreprocess(Preprocess):
             if not any((folder / name).is_file() for name in _VOCABULARIES):
                 raise FileNotFoundError(_VOCABULARIES[0])  # transformers would make up a tokenizer without words
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            if max(tokenizer.get_vocab().values()) > _ID_AT_MOST:
+                raise ValueError(f"it numbers a token beyond {_ID_AT_MOST:,}")
+            steps = min(max_steps, int(tokenizer.model_max_length))
+            if steps <= tokenizer.num_special_tokens_to_add(pair=True):
+                raise ValueError(f"its texts of {steps} tokens hold no word")
+            return cls(tokenizer, steps)
         except Exception as error:  # a dozen unrelated types, depending on which file is damaged
             raise CheckpointError(
-                f"`{folder}` has no tokenizer that can be read",
+                f"`{folder}` has no tokenizer that can be read: {first_line(error)}",
                 "the folder needs tokenizer.json, or vocab.txt with tokenizer_config.json",
             ) from error
-        return cls(tokenizer, min(max_steps, tokenizer.model_max_length))
 
     def decode(self, example: Example) -> dict[str, list[int]]:
         try:

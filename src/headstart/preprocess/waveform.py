@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from headstart.data.media import audio_seconds, open_audio
-from headstart.errors import CheckpointError, UnreadableFile
+from headstart.data.isolation import audio_seconds, open_audio
+from headstart.errors import CheckpointError, UnreadableFile, first_line
 from headstart.preprocess.contract import Preprocess
 from headstart.types import Example
 
@@ -48,9 +48,9 @@ class WaveformPreprocess(Preprocess):
             extractor = Wav2Vec2FeatureExtractor(**{k: v for k, v in settings.items() if not k.endswith("_type")})
             if extractor.feature_size != 1:
                 raise ValueError("it describes spectrograms")
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except Exception as error:  # whatever damaged settings provoke
             raise CheckpointError(
-                f"`{folder}` has no feature extractor that can be read",
+                f"`{folder}` has no feature extractor that can be read: {first_line(error)}",
                 "the folder needs the preprocessor_config.json of a Wav2Vec2",
             ) from error
         return cls(extractor, shortest=shortest)
