@@ -171,9 +171,14 @@ def _epoch(stage: str, epoch: float, train_loss: float | None, loss: float, accu
 
 
 def _per_class(labels: tuple[str, ...], counts: np.ndarray) -> list[dict[str, Any]]:
+    from headstart.intervals import wilson
+
+    def share(hits: int, total: int) -> list[float]:
+        return [hits / total, *wilson(hits, total)]
+
     hits, predicted, true = counts.diagonal(), counts.sum(0), counts.sum(1)
     return [
-        {"label": label, "precision": hits[i] / predicted[i], "recall": hits[i] / true[i]}
+        {"label": label, "precision": share(hits[i], predicted[i]), "recall": share(hits[i], true[i])}
         | {"f1": 2 * hits[i] / (predicted[i] + true[i]), "support": int(true[i])}
         for i, label in enumerate(labels)
     ]

@@ -17,6 +17,8 @@ from headstart.data.objects import data_path
 from headstart.device import resolve_device
 from headstart.durable import write_durably
 from headstart.errors import DataError
+from headstart.evaluation.abstaining import when_unsure
+from headstart.evaluation.judging import judged_apart
 from headstart.evaluation.measure import Run, Stages, measure, sample_inputs
 from headstart.events import Listener, Note, ignore
 from headstart.features.cache import open_cache
@@ -68,9 +70,8 @@ def fit(
     with OutputFolder(output_dir, data, recipe, resume=resume) as folder, open_cache(keep=recipe.cache) as cache:
         stages = Stages()
         dataset = _open(data, recipe)
-        backbone = open_backbone(
-            choose_backbone(dataset.kind, recipe.backbone), examples=dataset.examples, device=device
-        )
+        name = choose_backbone(dataset.kind, recipe.backbone)
+        backbone = open_backbone(name, examples=dataset.examples, device=device)
         earlier = earlier_model(backbone)
         dataset = dataset.not_judging(earlier.learnt if earlier else ())
         task_type = task_class(dataset, recipe)
@@ -100,6 +101,7 @@ def fit(
         finished = task.finish(trainable.head.linear)
         whole, head = assemble(backbone, trainable, keep=keep)
         facts = {"backbone": backbone.name, "keep": keep, **known_facts(backbone, earlier)}
+        facts |= when_unsure(judged_apart(task, finished, splits, adapted, found), recipe.answered_accuracy)
         model = Model(whole, freeze, head, finished, engine.name, facts)
         model.save(folder, sample=sample_inputs(whole, features))
         _report(Run(

@@ -30,12 +30,13 @@ from headstart.errors import CheckpointError, HeadstartError, ModelError, Unread
 from headstart.events import Listener, Progress, ignore
 from headstart.features.extract import BATCH, inputs_of
 from headstart.heads.contract import Head, make_head
-from headstart.record import SETTINGS, Record
+from headstart.record import Record
 from headstart.registry import plugin
 from headstart.tasks.contract import Task, find_task
 from headstart.types import Example, Kind, Prediction, Skipped
 
 FORMAT = 1
+SETTINGS = "headstart.toml"
 RECORD = "headstart.json"
 GENERIC_CLASS = "HeadstartForClassification"
 _AGREE = 1e-4  # of the largest output: a saved folder gives the same logits as the network that was saved
@@ -367,7 +368,7 @@ def _verify(folder: Path, sample: Features, expected: np.ndarray) -> None:
     with tempfile.TemporaryDirectory() as place:
         given, returned = Path(place) / "inputs.safetensors", Path(place) / "logits.safetensors"
         save_file({name: tensor.contiguous() for name, tensor in sample.items()}, given)
-        command = [sys.executable, "-P", "-m", "headstart.verify", str(folder), str(given), str(returned)]
+        command = [sys.executable, "-m", "headstart.verify", str(folder), str(given), str(returned)]
         result = subprocess.run(command, capture_output=True, text=True, timeout=600)
         if result.returncode:
             raise CheckpointError(

@@ -34,10 +34,17 @@ def summary_json(record: Record, model_dir: Path) -> dict[str, Any]:
         "engine": record.engine,
         "max_abs_difference": record.max_abs_difference,
         "verdict": record.verdict.key if record.verdict else None,
-        "calibration": None,
+        "calibration": _calibration(record),
         "resumed_from": None,
         "folds": record.folds or None,
     }
+
+
+def _calibration(record: Record) -> dict[str, float | None] | None:
+    found = record.calibration
+    if found is None:
+        return None
+    return {"ece_before": found.ece_before, "ece_after": found.ece_after, "temperature": found.temperature}
 
 
 def summary_lines(record: Record, model_dir: Path) -> Iterator[str]:

@@ -15,8 +15,9 @@ import torch
 
 from headstart.data.dataset import Dataset
 from headstart.errors import DataError, UsageError
+from headstart.intervals import wilson
 from headstart.registry import plugins
-from headstart.tasks.classification import Classification, confusion, per_class, probabilities
+from headstart.tasks.classification import Classification, confusion, probabilities
 from headstart.tasks.contract import Task, find_task, task_names
 from headstart.tasks.multilabel import Multilabel
 from headstart.tasks.regression import Regression
@@ -139,7 +140,11 @@ def test_examples_that_come_in_copies_widen_every_interval(posed: Posed) -> None
     task, copies = posed.task, 12
     logits, targets = (np.repeat(one, copies, axis=0) for one in (posed.outputs(), posed.targets))
     plain = task.metrics(logits, targets)
-    grouped = task.metrics(logits, targets, groups=np.repeat(np.arange(len(posed.examples)), copies))
+    names = np.repeat(np.arange(len(posed.examples)), copies)
+    grouped = task.metrics(logits, targets, groups=names)
+    tables = [task.sections(logits, targets, groups=of)[-1 if task.metric == "r2" else 0] for of in (None, names)]
+    widths = [[cell[2] - cell[1] for row in table.rows for cell in row if isinstance(cell, list)] for table in tables]
+    assert all(wide > narrow for narrow, wide in zip(*widths, strict=True) if narrow)
     for name in [name for name in plain if name.endswith("_ci_low")]:
         high = f"{name.removesuffix('_low')}_high"
         assert grouped[high] - grouped[name] > 1.5 * (plain[high] - plain[name])
@@ -417,7 +422,8 @@ def test_a_span_counts_only_where_its_words_and_its_kind_are_right() -> None:
     found = task.metrics(logits, targets)
     assert found["eval_f1_micro"] == pytest.approx(2 * 1 / (2 + 3))
     assert found["eval_accuracy"] == pytest.approx(3 / 5)
-    assert task.sections(logits, targets)[0].rows == [
+    rows = task.sections(logits, targets)[0].rows
+    assert [[row[0], row[1][0], row[2][0], *row[3:]] for row in rows] == [
         ["x", 0.5, 0.5, 0.5, 2], ["y", 0.0, 0.0, 0.0, 1],
     ]  # fmt: skip
 
@@ -478,8 +484,10 @@ def test_metrics_are_scikit_learn_s(seed: int) -> None:
     counts = confusion(predicted, targets, classes)
     np.testing.assert_array_equal(counts, metrics.confusion_matrix(targets, predicted, labels=every))
     expected = metrics.precision_recall_fscore_support(targets, predicted, labels=every, zero_division=0.0)
-    ours = [[row[key] for row in per_class(counts, task.labels)] for key in ("precision", "recall", "f1", "support")]
-    np.testing.assert_allclose(ours, expected)
+    rows = task.sections(logits, targets)[0].rows
+    ours = [[row[1][0], row[2][0], *row[3:]] for row in rows]
+    np.testing.assert_allclose(np.transpose(ours), expected)
+    assert rows[0][2] == [rows[0][2][0], *wilson(counts[0, 0], counts[0].sum())]
     assert task.sections(logits, targets)[1].counts == counts.tolist()
 
 

@@ -31,7 +31,11 @@ def command(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Predict new inputs; with --json one object a line. Bad inputs are named and passed over."""
+    """Predict new inputs; with --json one object a line. Bad inputs are named and passed over.
+
+    An answer is marked as unsure where it is less certain than the answers that were right often enough on the
+    validation split.
+    """
     if not inputs and not text:
         raise UsageError("there is nothing to predict", "give files or folders, or --text '...'")
     from headstart import api
@@ -49,9 +53,9 @@ def command(
         for one, answer in model.predict_examples(found, listener=listener):
             bad += isinstance(answer, Skipped)
             if as_json:
-                console.say_json(_as_json(one.name, answer))
+                console.say_json(_as_json(one.name, answer, model))
             else:
-                _print(one.name, answer, top)
+                _print(one.name, answer, model, top)
     if bad == len(found):
         raise typer.Exit(1)
 
@@ -77,15 +81,17 @@ def _opened(paths: list[str], model: Model, columns: dict[str, str]) -> list[Exa
     return found
 
 
-def _as_json(name: str, answer: Prediction | Skipped) -> dict[str, Any]:
+def _as_json(name: str, answer: Prediction | Skipped, model: Model) -> dict[str, Any]:
     if isinstance(answer, Skipped):
         return {"input": name, "error": answer.error}
-    return {"input": name, **answer.to_json()}
+    unsure = {"unsure": True} if model.is_unsure(answer) else {}
+    return {"input": name, **answer.to_json(), **unsure}
 
 
-def _print(name: str, answer: Prediction | Skipped, top: int) -> None:
+def _print(name: str, answer: Prediction | Skipped, model: Model, top: int) -> None:
     if isinstance(answer, Skipped):
         console.note(f"skipped {name}: {answer.error}")
         return
     # One line an input, whatever line breaks and tabs its name has.
-    console.say(f"{' '.join(name.split())}\t{answer.shown(top)}")
+    unsure = "\tunsure" if model.is_unsure(answer) else ""
+    console.say(f"{' '.join(name.split())}\t{answer.shown(top)}{unsure}")

@@ -23,13 +23,23 @@ def wanted_accuracy(judged: Sequence[Judged], asked: float) -> float:
     return asked or 1 - float(np.mean([not one.right for one in judged])) / 2
 
 
+def when_unsure(judged: Sequence[Judged], asked: float) -> dict[str, float]:
+    """Return what a model remembers of it: `unsure_below` and the share it is to reach; nothing where there is none.
+
+    Args:
+        judged: examples that neither the weights nor the test have anything to do with. asked: see `wanted_accuracy`.
+    """
+    if not judged or any(one.score is None for one in judged):
+        return {}
+    wanted = wanted_accuracy(judged, asked)
+    threshold = unsure_below(judged, wanted)
+    return {} if threshold is None else {"unsure_below": threshold, "answered_accuracy": wanted}
+
+
 def unsure_below(judged: Sequence[Judged], wanted: float) -> float | None:
     """Return the lowest certainty from which on at least `wanted` of the answers are right.
 
     None where that holds of all answers, where it never does, and where fewer than 10, or than a tenth, would be left.
-
-    Args:
-        judged: examples that neither the weights nor the test have anything to do with.
     """
     certainty, right = _by_certainty(judged)
     answers = np.arange(1, len(right) + 1)

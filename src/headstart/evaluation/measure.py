@@ -15,11 +15,15 @@ from headstart.backbones.contract import Backbone
 from headstart.cut import Features, TrainablePart, to_device
 from headstart.data.dataset import Dataset
 from headstart.evaluation.baselines import NAMES, Baselines, baselines_by_folds, baselines_on_test
+from headstart.evaluation.curves import curves_of
+from headstart.evaluation.judging import judged
+from headstart.evaluation.looks import now
+from headstart.evaluation.subgroups import subgroup_tables
 from headstart.evaluation.verdict import verdict_of
 from headstart.events import Listener
 from headstart.features.extract import FeatureSet, inputs_of
 from headstart.model import Model
-from headstart.record import Judged, Record
+from headstart.record import Record, Section
 from headstart.registry import plugin
 from headstart.tasks.contract import Task
 from headstart.training.adapt import Adapted, Splits
@@ -78,7 +82,7 @@ def measure(run: Run) -> Record:
     model, dataset, features = run.model, run.dataset, run.features
     task, test, logits = _judged_on(run)
     difference, compared = max_abs_difference(run)
-    baselines = _baselines(run, test, logits)
+    baselines, curves = _baselines(run, test, logits), curves_of(run, test, logits)
     run.stages.end("evaluate")
     seconds = run.stages.seconds | {"total": sum(run.stages.seconds.values())}
     return Record(
@@ -91,8 +95,8 @@ def measure(run: Run) -> Record:
         baselines={name: one.control if one else None for name, one in baselines.items()},
         verdict=None if logits is None or test is None else verdict_of(task, logits, test, baselines),
         history=[asdict(event) for event in run.adapted.history], pipeline=task.pipeline,
-        sections=[] if logits is None or test is None else task.sections(logits, test.targets),
-        judged=[] if logits is None or test is None else judged(task, features, test, logits),
+        sections=[] if logits is None or test is None else _sections(task, test, logits),
+        judged=[] if logits is None or test is None else judged(task, test, logits),
         sizes={str(split): len(dataset.split(split)) for split in SPLITS},
         counts={str(split): found for split, found in dataset.counts().items()},
         skipped=[asdict(one) for one in (*dataset.skipped, *features.skipped)],
@@ -102,8 +106,9 @@ def measure(run: Run) -> Record:
         engine=model.engine, numerics=plugin("engines", model.engine).numerics,
         max_abs_difference=difference, compared=compared, recipe=run.recipe.to_dict(),
         data={"source": dataset.source.name, "fingerprint": dataset.fingerprint, "notes": list(dataset.notes),
-              "trained_on": _trained_on(run)},
+              "path": str(dataset.source.resolve()), "trained_on": _trained_on(run), **_tested_on(run, test)},
         backbone_facts=_backbone_facts(run), environment=_environment(), seed_scores=run.adapted.seed_scores,
+        **curves,
     )  # fmt: skip
 
 
@@ -153,11 +158,8 @@ def _baselines(run: Run, test: Labelled | None, logits: np.ndarray | None) -> Ba
     return baselines_on_test(run, test, logits)
 
 
-def judged(task: Task, features: FeatureSet, test: Labelled, logits: np.ndarray) -> list[Judged]:
-    """Return every test example with what was predicted for it."""
-    examples = [features.examples[index] for index in test.indices]
-    predictions = task.decode(logits, examples)
-    return [task.judge(example, prediction) for example, prediction in zip(examples, predictions, strict=True)]
+def _sections(task: Task, test: Labelled, logits: np.ndarray) -> list[Section]:
+    return [*task.sections(logits, test.targets, groups=test.groups), *subgroup_tables(task, test, logits)]
 
 
 def _trained_on(run: Run) -> list[str]:
@@ -165,6 +167,14 @@ def _trained_on(run: Run) -> list[str]:
     dataset = run.dataset
     learnt = {dataset.hashes[e.name] for split in ("train", "validation") for e in dataset.split(split)}
     return sorted(learnt | (run.earlier.learnt if run.earlier else frozenset()))
+
+
+def _tested_on(run: Run, test: Labelled | None) -> dict[str, Any]:
+    """Return the content hashes of what was judged, so that another look at it is noticed, and the time."""
+    if test is None:
+        return {}
+    names = (run.features.examples[index].name for index in test.indices)
+    return {"tested_on": sorted(run.dataset.hashes[name] for name in names), "tested_at": now()}
 
 
 def _why_untested(dataset: Dataset) -> str:

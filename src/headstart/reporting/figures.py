@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-from headstart.record import Control, Record, Scatter
+from headstart.record import Control, Point, Record, Scatter
 from headstart.reporting import wording
 
 if TYPE_CHECKING:
@@ -135,6 +135,83 @@ def scatter(section: Scatter, name: str) -> Markup:
         return _svg(figure, name, section.title, told)
 
 
+def reliability(record: Record) -> Markup:
+    """Draw the share that came true over the probability that was stated, before and after calibration."""
+    found = record.calibration
+    if found is None or not found.after:
+        return Markup()
+    low = min(0.9, *(math.floor(10 * min(p.place, p.ci_low)) / 10 for p in (*found.before, *found.after)))
+    with _style():
+        figure, axes = _figure(3.6)
+        axes.plot((low, 1), (low, 1), color=LINE, linewidth=1.2)
+        places, shares = zip(*((point.place, point.score) for point in found.before), strict=True)
+        axes.plot(places, shares, "o", color=MUTED, fillstyle="none", markersize=6, label="Before", clip_on=False)
+        for number, point in enumerate(found.after):
+            _interval(
+                axes, point, point.place, ACCENT, upright=True, label="" if number else "Calibrated, with interval"
+            )
+        axes.set_xlim(low, 1)
+        axes.set_ylim(low, 1)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(_as_percent)
+        axes.set_xlabel("Stated probability")
+        axes.set_ylabel("Share that is so")
+        axes.legend(loc="upper left", frameon=False)
+        told = [f"{wording.percent(p.place)} stated, {_told(p, 'eval_accuracy')} are so" for p in found.after]
+        return _svg(figure, "reliability", "Stated probabilities and what came true", "; ".join(told))
+
+
+def coverage(record: Record) -> Markup:
+    """Draw the share of right answers over the share of examples that are answered, the threshold marked."""
+    found = record.abstention
+    if found is None or len(found.curve) < 2:
+        return Markup()
+    places = [point.place for point in found.curve]
+    with _style():
+        figure, axes = _figure(2.8)
+        ends = [point.ci_low for point in found.curve], [point.ci_high for point in found.curve]
+        axes.fill_between(places, *ends, color=ACCENT, alpha=0.15, linewidth=0)
+        axes.plot(places, [point.score for point in found.curve], color=ACCENT, linewidth=1.8)
+        told = [f"Of all examples {_told(found.curve[-1], 'eval_accuracy')} are right"]
+        if found.right is not None:
+            _interval(axes, found.right, found.right.place, WARM, upright=True)
+            told.append(
+                f"of the {wording.percent(found.right.place)} above the threshold {_told(found.right, 'eval_accuracy')}"
+            )
+        axes.grid(axis="y", color=LINE, linewidth=0.6)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(math.floor(10 * min(ends[0])) / 10, 1)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(_as_percent)
+        axes.set_xlabel("Share of the examples that is answered, the surest first")
+        axes.set_ylabel("Right among these")
+        return _svg(figure, "coverage", "Right answers by how many are given", "; ".join(told))
+
+
+def growth(record: Record) -> Markup:
+    """Draw the score of a linear head over the number of examples that it learnt from."""
+    found = record.growth
+    if found is None or len(found.points) < 2:
+        return Markup()
+    places = [point.place for point in found.points]
+    with _style():
+        figure, axes = _figure(2.6)
+        axes.plot(places, [point.score for point in found.points], color=ACCENT, linewidth=1.2)
+        for point in found.points:
+            _interval(axes, point, point.place, ACCENT, upright=True)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(places, [f"{place:,.0f}" for place in places])
+        axes.set_xlim(places[0] / 1.2, places[-1] * 1.2)
+        axes.grid(axis="y", color=LINE, linewidth=0.6)
+        axes.set_axisbelow(True)
+        if wording.in_percent(record.first_metric):
+            axes.yaxis.set_major_formatter(_as_percent)
+        axes.set_xlabel("Examples learnt from")
+        axes.set_ylabel(wording.metric_name(record.first_metric).capitalize())
+        told = [f"{point.place:,.0f} examples: {_told(point, record.first_metric)}" for point in found.points]
+        return _svg(figure, "growth", "Score by the number of training examples", "; ".join(told))
+
+
 def thawed(record: Record) -> bool:
     """Say whether blocks above the cut were trained, and not the head alone."""
     return any(entry["stage"] == "thawed" for entry in record.history)
@@ -175,12 +252,14 @@ def _figure(height_inches: float) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _interval(axes: Axes, control: Control, place: float, colour: str, *, upright: bool = False) -> None:
+def _interval(
+    axes: Axes, control: Control | Point, place: float, colour: str, *, upright: bool = False, label: str = ""
+) -> None:
     """Draw a dot with its interval, lying at height `place` or standing at `place` along the axis."""
     ends, centre, dot = (control.ci_low, control.ci_high), (place, place), ([control.score], [place])
     line = (centre, ends) if upright else (ends, centre)
     axes.plot(*line, color=colour, linewidth=2, solid_capstyle="round", clip_on=False)
-    axes.plot(*(reversed(dot) if upright else dot), "o", color=colour, markersize=6.5, clip_on=False)
+    axes.plot(*(reversed(dot) if upright else dot), "o", color=colour, markersize=6.5, clip_on=False, label=label)
 
 
 def _beside(axes: Axes, place: float, text: str, *, bold: bool) -> None:
@@ -213,7 +292,7 @@ def _finite(value: Any) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _told(control: Control, metric: str) -> str:
+def _told(control: Control | Point, metric: str) -> str:
     return f"{wording.score(control.score, metric)}, interval {wording.interval(control, metric)}"
 
 

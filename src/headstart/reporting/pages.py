@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from headstart.reporting import conclusions, wording
+from headstart.reporting import certainty, conclusions, wording
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -16,6 +16,7 @@ _FILTERS = (
     "score", "interval", "certainty", "duration", "excerpt", "baseline_name", "metric_name", "percent",
     "headline", "comparison", "others", "spread", "seeds", "cut", "engine", "saved",
 )  # fmt: skip
+_OF_CERTAINTY = ("states_probabilities", "calibration", "abstention", "growth")
 
 
 @cache
@@ -32,6 +33,7 @@ def template(room: str, name: str) -> Template:
 
 def _filters() -> dict[str, Any]:
     sentences = {name: getattr(wording, name) for name in _FILTERS}
+    sentences |= {name: getattr(certainty, name) for name in _OF_CERTAINTY}
     return sentences | {"verdict": conclusions.verdict, "looks": conclusions.looks, "seconds_name": wording.SECONDS.get}
 
 

@@ -13,7 +13,7 @@ import tomli_w
 from markupsafe import escape
 
 from headstart.durable import write_durably
-from headstart.record import REPORT_FILE, Matrix, Record, Table
+from headstart.record import REPORT_FILE, Control, Matrix, Record, Table
 from headstart.reporting import conclusions, figures, showcase, wording
 from headstart.reporting.pages import template
 
@@ -83,17 +83,19 @@ def strip(record: Record) -> list[tuple[str, str]]:
 
 
 def readable_rows(table: Table) -> list[list[tuple[str, str]]]:
-    """Return the rows of a section as text with the format of each cell; the weakest where they are too many."""
+    """Return the rows of a section, each cell as text and interval or nothing; the weakest where they are too many."""
     rows = table.rows
     if len(rows) > ROWS and table.weakest_by is not None:
         rows = sorted(rows, key=itemgetter(table.weakest_by))
-    return [[(_cell(value, form), form) for value, form in zip(row, table.formats, strict=True)] for row in rows[:ROWS]]
+    return [[_cell(value, form) for value, form in zip(row, table.formats, strict=True)] for row in rows[:ROWS]]
 
 
-def _cell(value: Any, form: str) -> str:
-    if form == "percent":
-        return wording.percent(value)
-    return wording.readable(value) if form == "number" else wording.excerpt(value, 48)
+def _cell(value: Any, form: str) -> tuple[str, str]:
+    if form not in ("percent", "number"):
+        return wording.excerpt(value, 48), ""
+    score, *ends = value if isinstance(value, list) else [value]
+    metric = "eval_accuracy" if form == "percent" else ""
+    return wording.score(score, metric), wording.interval(Control(score, *ends), metric) if ends else ""
 
 
 def matrix(section: Matrix) -> list[tuple[str, list[tuple[int, float, bool]]]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from headstart.record import Control, Judged, Record
+from headstart.record import Control, Judged, Point, Record
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 PLURALS = {"text": "texts", "image": "photos", "audio": "recordings", "video": "videos"}
@@ -196,7 +196,7 @@ def readable(value: float) -> str:
     return f"{value:.2f}" if value == 0 or abs(value) >= 0.1 else f"{value:.3g}"
 
 
-def interval(control: Control, metric: str) -> str:
+def interval(control: Control | Point, metric: str) -> str:
     """Return the ends of a score's interval: `81–92 %` or `0.81–0.92`."""
     low, high = score(control.ci_low, metric), score(control.ci_high, metric)
     between = " to " if "-" in low + high else "–"

@@ -112,9 +112,16 @@ class Classification(Task):
     def score(self, outcomes: np.ndarray) -> float:
         return float(outcomes.mean())
 
-    def sections(self, logits: np.ndarray, targets: np.ndarray) -> list[Section]:
-        counts = confusion(logits.argmax(1), targets, self.outputs)
-        return [per_class_table(per_class(counts, self.labels)), Matrix(list(self.labels), counts.tolist())]
+    def sections(self, logits: np.ndarray, targets: np.ndarray, *, groups: Any = None) -> list[Section]:
+        predicted = logits.argmax(1)
+        rows = []
+        for number, label in enumerate(self.labels):
+            named, true = predicted == number, targets == number
+            rows.append(class_scores(label, named & true, named, true, groups))
+        return [
+            per_class_table(rows),
+            Matrix(list(self.labels), confusion(predicted, targets, self.outputs).tolist()),
+        ]
 
     def chances(self, logits: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """State of each example that its most probable class is the right one."""
@@ -208,25 +215,46 @@ def confusion(predicted: np.ndarray, targets: np.ndarray, classes: int) -> np.nd
     return np.bincount(targets * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
-def per_class(counts: np.ndarray, labels: Sequence[str]) -> list[dict[str, Any]]:
-    """Return label, precision, recall, F1 and support of each class of a confusion matrix."""
-    hits, predicted, true = np.diag(counts), counts.sum(0), counts.sum(1)
-    precision, recall = hits / np.maximum(predicted, 1), hits / np.maximum(true, 1)
-    f1 = 2 * hits / np.maximum(predicted + true, 1)
-    return [
-        {"label": label, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
-        for label, p, r, f, n in zip(labels, precision, recall, f1, true, strict=True)
-    ]
+def class_scores(
+    label: str, hits: np.ndarray, predicted: np.ndarray, true: np.ndarray, groups: Any = None
+) -> dict[str, Any]:
+    """Return label, precision, recall, F1 and support of a class.
+
+    Args:
+        hits, predicted, true: how often each example has it and is right, is said to have it, has it, [N] each.
+
+    Returns:
+        precision and recall as lists of the score and the ends of its 95 % interval.
+    """
+    right, said, there = (int(counts.sum()) for counts in (hits, predicted, true))
+    precision, recall = (
+        [right / max(total, 1), *_share_interval(hits, counts, groups)]
+        for total, counts in ((said, predicted), (there, true))
+    )
+    f1 = 2 * right / max(said + there, 1)
+    return {"label": label, "precision": precision, "recall": recall, "f1": f1, "support": there}
+
+
+def _share_interval(hits: np.ndarray, totals: np.ndarray, groups: Any) -> Interval:
+    """Return the interval of the share that `hits` are of `totals`, counts [N]; those of one example are alike."""
+    hits, totals = hits.astype(np.int64), totals.astype(np.int64)
+    example = np.repeat(np.arange(len(totals)), totals)
+    place = np.arange(len(example)) - np.repeat(np.cumsum(totals) - totals, totals)
+    if groups is None and totals.max(initial=0) <= 1:
+        return proportion(place < hits[example])
+    of = np.arange(len(totals)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    return proportion(place < hits[example], of[example])
 
 
 def per_class_table(rows: Sequence[Mapping[str, Any]], *, counted: str = "Test examples") -> Table:
-    """Return the rows of `per_class` for a report, the weakest classes first where there are too many to read."""
+    """Return `class_scores` for a report, the weakest classes first where there are too many to read."""
     return Table(
         "Class by class",
         columns=["Class", "Precision", "Recall", "F1", counted],
         formats=["name", "percent", "percent", "number", "count"],
         rows=[[row[key] for key in ("label", "precision", "recall", "f1", "support")] for row in rows],
-        note="Precision: of all that were called so, the share that are. Recall: of all that are, the share found.",
+        note="Precision: of all that were called so, the share that are. Recall: of all that are, the share found. "
+        "The small numbers are 95 % intervals.",
         weakest_by=3,
     )
 

@@ -106,8 +106,8 @@ class Task(ABC):
         """Return the first metric of the examples with these outcomes, so that it can be taken of any part of them."""
 
     @abstractmethod
-    def sections(self, logits: np.ndarray, targets: np.ndarray) -> list[Section]:
-        """Return what a report shows beyond the metrics: tables, matrices, scatter plots."""
+    def sections(self, logits: np.ndarray, targets: np.ndarray, *, groups: Any = None) -> list[Section]:
+        """Return what a report shows beyond the metrics: tables, matrices, scatter plots; `groups` as for `metrics`."""
 
     @abstractmethod
     def decode(self, logits: np.ndarray, examples: Sequence[Example] = ()) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,14 @@ from headstart.data.targets import NO_LABEL, TargetForm, alike, class_name, is_s
 from headstart.errors import DataError
 from headstart.intervals import bootstrap
 from headstart.record import Judged, Section
-from headstart.tasks.classification import best_temperature, f1_micro, f1_micro_interval, per_class_table, standardised
+from headstart.tasks.classification import (
+    best_temperature,
+    class_scores,
+    f1_micro,
+    f1_micro_interval,
+    per_class_table,
+    standardised,
+)
 from headstart.tasks.contract import Task
 from headstart.types import Example, Kind, Labels
 
@@ -51,11 +59,22 @@ class ClassLists(TargetForm):
         return ", ".join(target) or "none"
 
     def notes(self, raw: Sequence[Example], examples: Sequence[Example]) -> list[str]:
-        return alike({name for example in examples for name in example.target})
+        held = Counter(name for example in examples for name in example.target)
+        named = [example.target for example in raw if isinstance(example.target, Mapping)]
+        columns = dict.fromkeys(name for cells in named for name in cells)
+        never = ", ".join(f"`{name}`" for name in columns if name not in held)
+        always = ", ".join(f"`{name}`" for name in held if held[name] == len(examples))
+        return [
+            *alike(held),
+            *([f"No example has {never}: nothing is learnt about it."] if never else []),
+            *([f"Every example has {always}: nothing can be learnt about it."] if always else []),
+        ]
 
 
 def _says_yes(column: str, cell: Any) -> bool:
-    word = str(cell).strip().lower()
+    word = "" if cell is None else str(cell).strip().lower()
+    if not word:
+        raise ValueError(f"has nothing in column `{column}`")
     if word in YES or word in NO:
         return word in YES
     raise ValueError(f"has `{cell}` in column `{column}`, which is neither 0 nor 1")
@@ -81,10 +100,14 @@ class Multilabel(Task):
         """Return the task with all classes of the data.
 
         Raises:
-            DataError: no training example has any class.
+            DataError: no training example has any class, or all have the same ones.
         """
         if not any(example.target for example in dataset.split("train")):
             raise DataError(f"no training example of `{dataset.source}` has a class", "give some of them classes")
+        if len({example.target for example in dataset.split("train")}) == 1:
+            raise DataError(
+                f"all training examples of `{dataset.source}` have the same classes", "give some of them others"
+            )
         return cls(dataset.kind, dataset.labels)
 
     @classmethod
@@ -164,17 +187,11 @@ class Multilabel(Task):
     def score(self, outcomes: np.ndarray) -> float:
         return f1_micro(outcomes)
 
-    def sections(self, logits: np.ndarray, targets: np.ndarray) -> list[Section]:
-        hits, predicted, true = _counts(self._decided(logits).T, targets.T).T
+    def sections(self, logits: np.ndarray, targets: np.ndarray, *, groups: Any = None) -> list[Section]:
+        decided = self._decided(logits)
         rows = [
-            {
-                "label": f"{label} (from {threshold:.2f})",
-                "precision": float(h / max(p, 1)),
-                "recall": float(h / max(t, 1)),
-                "f1": f1_micro(np.array([[h, p, t]])),
-                "support": int(t),
-            }
-            for label, threshold, h, p, t in zip(self.labels, self.thresholds, hits, predicted, true, strict=True)
+            class_scores(f"{label} (from {threshold:.2f})", said * there, said, there, groups)
+            for label, threshold, said, there in zip(self.labels, self.thresholds, decided.T, targets.T, strict=True)
         ]
         table = per_class_table(rows, counted="Examples with it")
         return [table]

@@ -19,6 +19,7 @@ from headstart.tasks.contract import Task
 from headstart.types import Example, Kind, Value
 
 _RANGES = 4  # of true values, for which a report shows the error
+_LARGEST = 1e18  # its square, summed over all examples, is still a number of float32
 _MOST_BINS, _FEWEST_IN_A_BIN = 10, 10  # for stratified splits
 
 
@@ -33,8 +34,12 @@ class Numbers(TargetForm):
         if raw is None or (isinstance(raw, str) and not raw.strip()):
             raise ValueError(NO_LABEL)
         value = None if isinstance(raw, bool) else number(str(raw))
+        if value is None and number(str(raw).replace(",", ".")) is not None:
+            raise ValueError(f"has the target `{raw}`, which is no number: write a point for the comma")
         if value is None:
             raise ValueError(f"has the target `{str(raw)[:40]}`, which is no finite number")
+        if abs(value) > _LARGEST:
+            raise ValueError(f"has the target `{raw}`, which is too large")
         return value
 
     def classes(self, target: float) -> tuple[str, ...]:
@@ -145,9 +150,9 @@ class Regression(Task):
     def score(self, outcomes: np.ndarray) -> float:
         return r2(*outcomes.T)
 
-    def sections(self, logits: np.ndarray, targets: np.ndarray) -> list[Section]:
+    def sections(self, logits: np.ndarray, targets: np.ndarray, *, groups: Any = None) -> list[Section]:
         values, targets = self._values(logits), targets.astype(np.float64)
-        return [Scatter(targets.tolist(), values.tolist()), _error_table(values, targets)]
+        return [Scatter(targets.tolist(), values.tolist()), _error_table(values, targets, groups)]
 
     def decode(self, logits: np.ndarray, examples: Sequence[Example] = ()) -> list[Value]:
         return [Value(float(value)) for value in self._values(logits)]
@@ -192,19 +197,21 @@ def _mean_error(values: np.ndarray, targets: np.ndarray) -> float:
     return float(np.abs(values - targets).mean())
 
 
-def _error_table(values: np.ndarray, targets: np.ndarray) -> Table:
+def _error_table(values: np.ndarray, targets: np.ndarray, groups: Any) -> Table:
     """Return the mean error for parts of the range of true values that hold as many examples each."""
     rows = []
     for part in np.array_split(np.argsort(targets, kind="stable"), min(_RANGES, len(targets))):
         name = f"{targets[part[0]]:.4g} to {targets[part[-1]]:.4g}"
-        difference = values[part] - targets[part]
-        rows.append([name, len(part), float(np.abs(difference).mean()), float(difference.mean())])
+        difference, of = values[part] - targets[part], None if groups is None else np.asarray(groups)[part]
+        shown = ([float(np.mean(one)), *bootstrap(np.mean, one, groups=of)] for one in (np.abs(difference), difference))
+        rows.append([name, len(part), *shown])
     return Table(
         "How far off it is",
         columns=["True value", "Test examples", "Mean error", "Too high by"],
         formats=["name", "count", "number", "number"],
         rows=rows,
-        note="The mean error counts every difference as positive; too high by is their mean with its sign.",
+        note="The mean error counts every difference as positive; too high by is their mean with its sign. "
+        "The small numbers are 95 % intervals.",
     )
 
 

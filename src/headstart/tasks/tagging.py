@@ -23,6 +23,7 @@ from headstart.intervals import bootstrap
 from headstart.record import Judged, Matrix, Section
 from headstart.tasks.classification import (
     best_temperature,
+    class_scores,
     confusion,
     f1_micro,
     f1_micro_interval,
@@ -185,11 +186,14 @@ class Tagging(Task):
     def score(self, outcomes: np.ndarray) -> float:
         return f1_micro(outcomes)
 
-    def sections(self, logits: np.ndarray, targets: np.ndarray) -> list[Section]:
+    def sections(self, logits: np.ndarray, targets: np.ndarray, *, groups: Any = None) -> list[Section]:
         rows, tags = _at_words(logits, targets)
         pairs = self._sequences(logits, targets)
         kinds = sorted({span[2] for sequences in pairs for sequence in sequences for span in spans(sequence)})
-        per_kind = [_scores(kind, np.array([_hits(found, true, kind) for found, true in pairs])) for kind in kinds]
+        per_kind = []
+        for kind in kinds:
+            hits, predicted, true = np.array([_hits(found, right, kind) for found, right in pairs]).T
+            per_kind.append(class_scores(kind, hits, predicted, true, groups))
         counts = confusion(rows.argmax(1), tags, self.outputs)
         return [
             per_class_table(per_kind, counted="Spans"),
@@ -273,12 +277,6 @@ def _hits(found: Sequence[str], true: Sequence[str], kind: str | None = None) ->
     """Count the spans of a kind that are right, predicted and true."""
     predicted, wanted = ({span for span in spans(tags) if kind in (None, span[2])} for tags in (found, true))
     return len(predicted & wanted), len(predicted), len(wanted)
-
-
-def _scores(kind: str, counts: np.ndarray) -> dict[str, Any]:
-    hits, predicted, true = counts.sum(0)
-    shares = {"precision": float(hits / max(predicted, 1)), "recall": float(hits / max(true, 1))}
-    return {"label": kind, **shares, "f1": f1_micro(counts), "support": int(true)}
 
 
 def _share(right: np.ndarray) -> tuple[int, int]:

@@ -38,6 +38,8 @@ class Recipe:
         seed: decides splits, order and dropout.
         views: of each training picture or recording, itself included: mirrored, cropped, masked; 0 is the measured
             rule: four for pictures with fewer than five examples a class, else one.
+        answered_accuracy: share of right answers that the certainty of a prediction must promise, or it counts as
+            unsure; chosen on validation. 0 leaves half as many wrong answers as there are in all.
         folds: judge by so many folds instead of one test split; 0 leaves it at the split.
         text_column, text_pair_column, label_column, group_column: where a table has what; several columns of labels
             have commas between them.
@@ -67,6 +69,7 @@ class Recipe:
     scratch_minutes: float = 2.0
     seed: int = 0
     views: int = 0
+    answered_accuracy: float = 0.0
     folds: int = 0
     text_column: str = "text"
     text_pair_column: str = "text_pair"
@@ -159,6 +162,7 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "scratch_minutes": _NOT_NEGATIVE,
     "seed": _NOT_NEGATIVE,
     "views": _NOT_NEGATIVE,
+    "answered_accuracy": (lambda value: 0 <= value < 1, "a share from 0 to below 1"),
     "folds": (lambda value: value == 0 or value >= 3, "3 or more, or 0 for none"),
     "storage": (lambda value: value in ("float16", "float32"), "float16 or float32"),
 }

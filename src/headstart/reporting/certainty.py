@@ -1,0 +1,87 @@
+"""How far a run's answers can be relied on, in sentences: probabilities, doubts, and what more data would do."""
+
+from __future__ import annotations
+
+from headstart.record import Point, Record
+from headstart.reporting import wording
+from headstart.reporting.conclusions import difference
+from headstart.reporting.wording import NO_BREAK
+
+_LITTLE = 0.02  # of a score, that doubling the examples would gain at most
+
+
+def states_probabilities(record: Record) -> bool:
+    """Say whether the task's answers have a certainty at all."""
+    return record.calibration is not None or record.abstention is not None
+
+
+def calibration(record: Record) -> str:
+    """Return how well stated probabilities hold, before and after the temperature."""
+    found = record.calibration
+    if found is None:
+        return (
+            "Its probabilities are as the training left them: without a validation split nothing could calibrate them."
+        )
+    split = "what the folds held out" if record.folds else "the validation split"
+    way = "too sure" if found.temperature > 1 else "not sure enough"
+    fitted = (
+        f"It was {way} on {split}, so the model divides all its logits by {found.temperature:.2f}; no answer changes."
+    )
+    if found.ece_before is None or found.ece_after is None or found.ece_by_chance is None:
+        return fitted
+    before, after, chance = (_points(error) for error in (found.ece_before, found.ece_after, found.ece_by_chance))
+    return (
+        f"{fitted} On the test examples its probabilities are then off by {after} points on average, before by "
+        f"{before}. Probabilities that hold exactly would seem off by up to {chance} on as few examples."
+    )
+
+
+def abstention(record: Record) -> str:
+    """Return from which certainty on answers count, how many those are, and how many of them are right."""
+    found = record.abstention
+    if found is None:
+        return ""
+    split = "what the folds held out" if record.folds else "the validation split"
+    if found.threshold is None or found.answered is None or found.wanted is None:
+        return (
+            f"No answer is marked as unsure: on {split} no certainty parted enough of the wrong answers from the right "
+            "ones, or too few were wrong."
+        )
+    chosen = (
+        f"An answer that is less than {wording.percent(found.threshold)} sure is marked as unsure. On {split}, "
+        f"{wording.percent(found.wanted)} of the others were right."
+    )
+    if found.right is None:
+        return f"{chosen} No test example reaches that."
+    whole = wording.percent(found.curve[-1].score)
+    same = " They are the examples that it was chosen on." if record.folds.get("judged") else ""
+    return (
+        f"{chosen} Of the test examples it leaves {_share(found.answered)}, and of these {_share(found.right)} are "
+        f"right; of all, {whole}.{same}"
+    )
+
+
+def growth(record: Record) -> str:
+    """Return whether the score still rises with the number of training examples."""
+    found = record.growth
+    if found is None or found.gain is None or len(found.points) < 2:
+        reason = found.missing if found else ""
+        return f"Whether more examples would help was not measured: {reason}." if reason else ""
+    gain, metric = found.gain, record.first_metric
+    amount, ends = difference(gain.score, gain.ci_low, gain.ci_high, metric)
+    half, whole = (f"{point.place:,.0f}" for point in found.points[-2:])
+    told = f"with {whole} examples a linear head is {amount} than with {half} (95{NO_BREAK}% interval {ends})"
+    if gain.ci_low > 0:
+        return f"More examples would help: {told}, and the score still rises beyond noise."
+    if gain.ci_high <= _LITTLE:
+        return f"More examples of this kind would gain little: {told}."
+    return f"There is too little to tell whether more examples would help: {told}."
+
+
+def _share(point: Point) -> str:
+    ends = wording.interval(point, "eval_accuracy")
+    return f"{wording.percent(point.score)} (95{NO_BREAK}% interval {ends})"
+
+
+def _points(error: float) -> str:
+    return f"{100 * error:.1f}"
