@@ -30,13 +30,12 @@ from headstart.errors import CheckpointError, HeadstartError, ModelError, Unread
 from headstart.events import Listener, Progress, ignore
 from headstart.features.extract import BATCH, inputs_of
 from headstart.heads.contract import Head, make_head
-from headstart.record import Record
+from headstart.record import SETTINGS, Record
 from headstart.registry import plugin
 from headstart.tasks.contract import Task, find_task
 from headstart.types import Example, Kind, Prediction, Skipped
 
 FORMAT = 1
-SETTINGS = "headstart.toml"
 RECORD = "headstart.json"
 GENERIC_CLASS = "HeadstartForClassification"
 _AGREE = 1e-4  # of the largest output: a saved folder gives the same logits as the network that was saved

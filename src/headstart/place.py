@@ -1,12 +1,32 @@
-"""Where everything that can be obtained or computed again is kept."""
+"""Where things lie: what can be obtained or computed again, and what users name by its path."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
-from headstart.errors import MachineError
+from headstart.errors import MachineError, UsageError
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # not `C:/`
+
+
+def given_path(value: str | os.PathLike[str], *, what: str) -> Path:
+    """Return a path that a user wrote, with `~` for the home folder.
+
+    Args:
+        what: how messages call it, such as `the model folder`.
+
+    Raises:
+        UsageError: it is empty, as an unset variable of a shell is, or the address of something on a network.
+    """
+    written = os.fspath(value)
+    if not written.strip():
+        raise UsageError(f"{what} is `{written}`, which names nothing", "give a path; `.` is the folder you are in")
+    if _ADDRESS.match(written):
+        raise UsageError(f"{what} is the address `{written}`", "download it first, and give the path of what you have")
+    return Path(os.path.expanduser(written))  # noqa: PTH111  (unlike pathlib, it raises on no name at all)
 
 
 def cache_folder() -> Path:

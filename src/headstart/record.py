@@ -13,6 +13,8 @@ REPORT_FILE = "report.html"
 """Where a model folder has the report that people read."""
 SETTINGS = "headstart.toml"
 """What makes a folder a model that headstart saved."""
+SETTINGS = "headstart.toml"
+"""What makes a folder a model that headstart saved."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ import json
 import sys
 import time
 from contextlib import suppress
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +99,17 @@ def test_numbers_that_are_no_number_are_named_with_their_row(tmp_path: Path) -> 
     rows = [{"text": f"text {number}", "label": number % 2 + 0.5} for number in range(6)]
     dataset = open_dataset(write(tmp_path / "t.parquet", [*rows, {"text": "a", "label": float("nan")}]))
     assert dataset.skipped == (Skipped("row 7", "has no label"),)
+
+
+def test_dates_decimals_and_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    rows = [{"text": "a", "label": date(2026, 1, 2)}, {"text": "b", "label": None}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    assert [item.target for item in read(path) if isinstance(item, Example)] == ["2026-01-02", None]
+    parquet.write_table(pyarrow.Table.from_pylist([{"text": "a", "label": Decimal("1.5")}]), path)
+    assert next(item.target for item in read(path) if isinstance(item, Example)) == 1.5
+    parquet.write_table(pyarrow.Table.from_pylist([{"text": b"a", "label": "x"}]), path)
+    assert "a value of type bytes" in next(item.error for item in read(path) if isinstance(item, Skipped))
 
 
 def test_an_unknown_column_is_answered_with_the_nearest(tmp_path: Path) -> None:

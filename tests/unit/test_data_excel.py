@@ -58,6 +58,19 @@ def test_a_workbook_gives_what_the_same_csv_gives(tmp_path: Path) -> None:
     assert [example.inputs["text"] for example in open_dataset(path).examples] == [row["text"] for row in rows]
 
 
+def test_empty_rows_above_the_header_other_sheets_and_merged_cells(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.xlsx", [None], ["text", "label"], ["a", 1], ["b", None], other_sheets=("more",))
+    book = openpyxl.load_workbook(path)
+    book.active.merge_cells("B3:B4")
+    book.save(path)
+    examples, notes = [x for x in read(path) if isinstance(x, Example)], [x for x in read(path) if isinstance(x, Note)]
+    assert [(example.name, example.target) for example in examples] == [("row 1", 1), ("row 2", None)]
+    assert ["`more`" in notes[0].sentence, "merged cells" in notes[1].sentence] == [True, True]
+    with pytest.raises(TableError) as caught:
+        read(write(tmp_path / "empty.xlsx", other_sheets=("reviews",)))
+    assert "`reviews`" in caught.value.hint
+
+
 def test_numbers_dates_gaps_and_long_rows(tmp_path: Path) -> None:
     path = write(
         tmp_path / "t.xlsx",

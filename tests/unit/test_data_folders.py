@@ -207,12 +207,23 @@ def test_a_kind_that_is_not_there(tmp_path: Path):
         open_dataset(tmp_path, kind="video")
 
 
+def test_the_folder_of_the_classes_is_found_some_levels_down(tmp_path: Path):
+    write_photos(tmp_path / "a" / "b" / "photos")
+    with pytest.raises(DataError, match="has one class, `a`") as caught:
+        open_dataset(tmp_path)
+    assert str(tmp_path / "a" / "b" / "photos") in caught.value.hint
+
+
+def test_a_column_means_nothing_where_folders_are_the_classes(tmp_path: Path):
+    assert any("no column `kind`" in note for note in open_dataset(write_photos(tmp_path), label_column="kind").notes)
+
+
 def test_an_empty_folder(tmp_path: Path):
-    with pytest.raises(DataError, match="is an empty folder"):
+    with pytest.raises(DataError, match="there is no file in the folder"):
         open_dataset(tmp_path)
     (tmp_path / "cat").mkdir()
     (tmp_path / ".hidden.png").write_bytes(b"x")
-    with pytest.raises(DataError, match="is an empty folder"):
+    with pytest.raises(DataError, match="there is no file in the folder"):
         open_dataset(tmp_path)
 
 

@@ -302,6 +302,41 @@ def test_any_bytes_are_a_dataset_or_one_documented_error(content: str | bytes, e
         assert len(open_dataset(path).labels) > 1
 
 
+@pytest.mark.parametrize("role", ["text_column", "text_pair_column", "group_column"])
+def test_one_column_is_not_read_as_two_things(tmp_path: Path, role: str) -> None:
+    path = write_table(tmp_path / "a.csv", [row | {"kind": row["label"]} for row in reviews(24)])
+    with pytest.raises(TableError, match="`kind` of .* is used for"):
+        open_dataset(path, **{role: "kind", "label_column": "kind"})
+
+
+def test_a_label_may_be_called_group(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "a.csv", [{"text": row["text"], "group": row["label"]} for row in reviews(24)])
+    dataset = open_dataset(path, label_column="group")
+    assert dataset.split("test")
+    assert not any(example.group for example in dataset.examples)
+
+
+def test_a_title_above_the_table_is_told_from_a_misspelt_column(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("My reviews\na,good\nb,bad\n")
+    with pytest.raises(TableError) as caught:
+        open_dataset(path)
+    assert "first line" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{"text": str(n), "label": n % 2} for n in range(12)], "are numbers"),
+        ([{"text": "the same", "label": n % 2} for n in range(12)], "the same content"),
+        ([{"text": f"is {n % 2}", "label": f"a long text {n}"} for n in range(12)], "seem to be swapped"),
+    ],
+)
+def test_inputs_that_cannot_be_meant(tmp_path: Path, rows: list[dict[str, object]], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        open_dataset(write_table(tmp_path / "a.csv", rows))
+
+
 def test_a_group_column_that_was_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="no column `speakr`") as caught:
         opened(tmp_path, "text,label,speaker\na,x,1\nb,y,2\n", group_column="speakr")

@@ -60,8 +60,18 @@ def test_several_columns_say_yes_or_no(tmp_path: Path, column: str) -> None:
     assert [e.target for e in dataset.examples[:3]] == [("cold",), ("wet",), ("cold",)]
     assert errors(dataset) == {
         "row 13": "has `maybe` in column `wet`, which is neither 0 nor 1",
-        "row 14": "has `` in column `cold`, which is neither 0 nor 1",
+        "row 14": "has nothing in column `cold`",
     }
+
+
+def test_labels_that_nothing_can_be_learnt_about_are_named(tmp_path: Path) -> None:
+    rows = [{"text": f"t {n}", "wet": n % 2, "cold": 0, "grey": 1} for n in range(12)]
+    notes = opened(write_table(tmp_path / "a.csv", rows), label_column="wet,cold,grey").notes
+    assert any("No example has `cold`" in note for note in notes)
+    assert any("Every example has `grey`" in note for note in notes)
+    alike = opened(write_table(tmp_path / "b.csv", rows), label_column="cold,grey")
+    with pytest.raises(DataError, match="the same classes"):
+        task_class(alike, Recipe()).of(alike)
 
 
 def test_an_unknown_column_among_several_is_named_with_the_nearest(tmp_path: Path) -> None:

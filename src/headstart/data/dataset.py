@@ -14,6 +14,7 @@ import xxhash
 from headstart.data.checks import (
     duplicate_notes,
     require_classes,
+    require_difference,
     require_existing,
     require_targets,
     unrecognised,
@@ -159,6 +160,8 @@ def open_dataset(
     form = max(forms, key=lambda form: form.claims(reading.examples))
     examples, hashes = _hashed(_with_targets(source, reading.examples, form, skipped), skipped)
     require_classes(source, examples, skipped, form, to_learn=to_learn)
+    if to_learn:
+        require_difference(source, examples, hashes, form, columns)
     own_splits = any(example.split for example in examples)
     examples, split_notes = assign_splits(examples, hashes, seed=seed, form=form)
     target_notes = form.notes(reading.examples, examples)

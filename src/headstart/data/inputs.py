@@ -12,6 +12,7 @@ from headstart.data.media import kind_of_file
 from headstart.data.table import examples, is_table, open_table
 from headstart.data.walk import is_folder, printable, walk
 from headstart.errors import DataError, UnreadableFile
+from headstart.place import given_path
 from headstart.types import Example, Kind, Skipped
 
 MAX_TEXT_BYTES = 16 * 1024 * 1024
@@ -35,12 +36,12 @@ def open_inputs(
         examples without target, and in the place of a text that cannot be read the reason.
 
     Raises:
-        DataError: a path does not exist, or a folder holds nothing of this kind.
+        DataError: a path does not exist, or a folder holds nothing of this kind. UsageError: a path is none.
     """
     columns = Columns(text=text_column, label=None, text_pair=text_pair_column)
     found: list[Example | Skipped] = []
     for given in inputs:
-        path = require_existing(Path(given))
+        path = require_existing(given_path(given, what="an input"))
         if not is_folder(path):
             found += _file_inputs(path, kind, columns)
             continue

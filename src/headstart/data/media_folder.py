@@ -21,6 +21,7 @@ from headstart.types import Example, Kind, Skipped, Split
 LAYOUT = "put the files of each class into a folder of its own: `{root}/<class>/1.{ending}`"
 # Other files are worth a sentence when they are more than a stray README.
 MANY_IGNORED = 0.1
+_DEEPEST = 10  # folders inside folders to look into for the one that was meant
 
 
 class MediaFolder(Format):
@@ -57,8 +58,10 @@ class MediaFolder(Format):
             metadata = single_table(_metadata(folder), "metadata")
             if metadata is not None:
                 yield from self._listed(root, metadata, columns, split)
-            else:
-                yield from self._by_class(root, folder, split)
+                continue
+            if columns.label not in (None, Columns().label):
+                yield Note(f"`{folder}` has no table: its folders are the classes, and no column `{columns.label}` is.")
+            yield from self._by_class(root, folder, split)
         yield from self._outside(root, [folder for _, folder in parts])
         yield from self._ignored(root)
 
@@ -110,19 +113,32 @@ class MediaFolder(Format):
         """Raise where the folder given is one too high or too low, or has no classes."""
         layout = LAYOUT.format(root=folder.name, ending=self.ending)
         if not classes and files:
-            if folder == root and self._sees_classes(folder.resolve().parent):
-                layout = f"is it a class itself? Then give the folder above it, `{folder.parent}`; else {layout}"
+            above = folder.resolve().parent
+            if folder == root and self._sees_classes(above):
+                layout = f"is it a class itself? Then give the folder above it, `{above}`; else {layout}"
             raise DataError(f"`{folder}` holds {len(files)} {self.noun}s, but no folders of classes", layout)
         if len(classes) == 1:
             only = folder / next(iter(classes))
-            if self._sees_classes(only):
-                inner = ", ".join(f"`{printable(f.name)}`" for f in folders(only)[:5])
-                raise DataError(f"`{folder}` has one class, `{only.name}`", f"did you mean `{only}`? It has {inner}")
+            below = self._with_classes(only)
+            if below:
+                inner = ", ".join(f"`{printable(f.name)}`" for f in folders(below)[:5])
+                raise DataError(f"`{folder}` has one class, `{only.name}`", f"did you mean `{below}`? It has {inner}")
         if folder == root and classes and all(map(split_named, classes)):
             raise DataError(
                 f"`{root}` has folders of splits, but no folders of classes in them",
                 LAYOUT.format(root=f"{root.name}/train", ending=self.ending),
             )
+
+    def _with_classes(self, folder: Path) -> Path | None:
+        """Return `folder`, or the only folder in it and so on, where that has folders that hold media."""
+        for _ in range(_DEEPEST):
+            if self._sees_classes(folder):
+                return folder
+            inner = folders(folder)
+            if len(inner) != 1:
+                return None
+            folder = inner[0]
+        return None
 
     def _sees_classes(self, folder: Path) -> bool:
         """Say whether at least two folders in `folder` hold media."""

@@ -12,7 +12,7 @@ import xxhash
 
 from headstart.data.walk import walk
 from headstart.errors import UsageError
-from headstart.place import copies_folder
+from headstart.place import copies_folder, given_path
 
 
 def data_path(data: Any) -> Path:
@@ -24,10 +24,10 @@ def data_path(data: Any) -> Path:
         data: a path, a `datasets.Dataset` or a `datasets.DatasetDict`.
 
     Raises:
-        UsageError: it is something else.
+        UsageError: it is something else, empty, or the address of something on a network.
     """
     if isinstance(data, str | os.PathLike):
-        return Path(data)
+        return given_path(data, what="the data")
     # Whoever made such an object has loaded the package; it need not be loaded to recognise one.
     datasets = sys.modules.get("datasets")
     if datasets is None or not isinstance(data, datasets.Dataset | datasets.DatasetDict):

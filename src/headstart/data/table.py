@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +19,8 @@ from headstart.errors import DataError, TableError, nearest
 from headstart.registry import plugins
 from headstart.types import Example, Kind, Skipped, Split
 
+NOT_THERE = "does not exist"
+_LONG_NAME = 60  # characters
 # What columns of words and of their tags are called where nobody says otherwise.
 WORDS, TAGS = "tokens", "tags"
 FILE_COLUMNS: Mapping[str, Kind | None] = {
@@ -152,7 +154,13 @@ def examples(
     column, kind = _inputs(table, columns, kind)
     if columns.group != Columns().group and split in (None, "train"):
         _require(table, columns.group, "--group-column")
-    rows = _Rows(table, columns, column, _pair(table, columns, kind), _labels(table, columns), kind, split, within)
+    pair, labels = _pair(table, columns, kind), _labels(table, columns)
+    if columns.group in labels and columns.group == Columns().group:
+        columns = replace(columns, group="")  # what is learnt decides over what a column happens to be called
+    roles = {"--text-column": column, "--text-pair-column": pair, "--group-column": columns.group}
+    for label in labels:
+        _refuse_one_for_two(table, {**roles, "--label-column": label})
+    rows = _Rows(table, columns, column, pair, labels, kind, split, within)
     for sentence in table.notes:
         yield Note(sentence)
     for row in table.skipped:
@@ -200,7 +208,7 @@ class _Rows:
         if self.kind != "text" and not isinstance(cells.get(self.column), Path):
             name = self._file_name(cell(cells, self.column).strip())
         if not inputs:
-            return Skipped(name, "does not exist")
+            return Skipped(name, NOT_THERE)
         group = cell(cells, self.columns.group).strip() or None
         return Example(name, inputs, self._target(cells), self.split or self._split(number, cells), group)
 
@@ -223,9 +231,12 @@ class _Rows:
 
     def _filled(self, cells: Mapping[str, object], column: str) -> str:
         value = cell(cells, column)
-        if not value.strip():
+        if value.strip():
+            return value
+        raw = cells.get(column)
+        if raw is None or isinstance(raw, str | float):
             raise ValueError(f"has nothing in column `{column}`")
-        return value
+        raise ValueError(f"has no text in column `{column}`, but a value of type {type(raw).__name__}")
 
     def _target(self, cells: Mapping[str, object]) -> Any:
         if len(self.labels) == 1:
@@ -314,8 +325,28 @@ def _require(table: Table, column: str, option: str) -> None:
         return
     raise TableError(
         f"`{table.path}` has no column `{column}`: its columns are {_list(table.columns)}",
-        f"name the column with {option}: {nearest(column, table.columns)}",
+        f"name the column with {option}: {nearest(column, table.columns)}"
+        if _may_be_a_header(table)
+        else "write the names of the columns into the first line, such as `text` and `label`",
     )
+
+
+def _may_be_a_header(table: Table) -> bool:
+    """Say whether the first line looks like names of columns, and not like a title or an example."""
+    return len(table.columns) > 1 and all(0 < len(name) <= _LONG_NAME for name in table.columns)
+
+
+def _refuse_one_for_two(table: Table, roles: Mapping[str, str | None]) -> None:
+    """Raise where one column is named for two purposes, such as the text and its label."""
+    named: dict[str, str] = {}
+    for option, column in roles.items():
+        if column in named:
+            raise TableError(
+                f"the column `{column}` of `{table.path}` is used for {named[column]} and for {option}",
+                f"name another column with {option}",
+            )
+        if column in table.columns:
+            named[column] = option
 
 
 def _list(columns: tuple[str, ...]) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 from headstart.backbones.contract import Backbone
 from headstart.heads.contract import Head
-from headstart.model import SETTINGS, load
+from headstart.model import load
+from headstart.record import SETTINGS
 from headstart.tasks.contract import Task
 
 

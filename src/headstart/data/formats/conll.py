@@ -33,7 +33,8 @@ class Conll(TableFormat):
                 skipped.append(Skipped(f"row {number}", f"has a word without a tag in line {bad}"))
         if not rows:
             raise TableError(f"`{path}` holds no text with tags", "write one word a line, a space, and its tag")
-        return Table(path, (WORDS, TAGS), tuple(rows), tuple(skipped))
+        notes = (f"`{path.name}` holds one text: a blank line ends a text.",) if len(rows) == 1 else ()
+        return Table(path, (WORDS, TAGS), tuple(rows), tuple(skipped), notes=notes)
 
     def sample(self, folder: Path) -> Path:
         path = folder / "sample.conll"

@@ -46,12 +46,15 @@ class Excel(TableFormat):
 def _read(path: Path, book: Any) -> Table:
     if not book.worksheets:
         raise TableError(f"`{path}` has no sheet with cells", "put the table into its first sheet")
+    others = ", ".join(f"`{name}`" for name in book.sheetnames[1:6])
     records = _records(path, book.worksheets[0])
-    header = tuple("" if cell is None else str(cell).strip() for cell in next(records, ()))
+    first: tuple[Any, ...] = next((cells for cells in records if any(cell is not None for cell in cells)), ())
+    header = tuple("" if cell is None else str(cell).strip() for cell in first)
     while header and not header[-1]:
         header = header[:-1]
     if not header:
-        raise TableError(f"the first sheet of `{path}` is empty", "write the names of the columns into its first row")
+        way_out = f"move the sheet that is meant to the front: {others}" if others else "write a table into it"
+        raise TableError(f"the first sheet of `{path}` is empty", way_out)
     refuse_repeated(path, header)
     rows, skipped = [], []
     for number, cells in enumerate(records, start=1):
@@ -59,9 +62,17 @@ def _read(path: Path, book: Any) -> Table:
             skipped.append(Skipped(f"row {number}", f"has more cells than the header, which has {len(header)}"))
         elif any(cell is not None for cell in cells):
             rows.append((number, dict(zip(header, map(_plain, cells), strict=False))))
-    left_out = ", ".join(f"`{name}`" for name in book.sheetnames[1:6])
-    notes = (f"Only the first sheet of `{path.name}` was read, not {left_out}.",) if left_out else ()
-    return Table(path, header, tuple(rows), tuple(skipped), notes=notes)
+    notes = [f"Only the first sheet of `{path.name}` was read, not {others}."] if others else []
+    if _has_merged_cells(path):
+        notes.append(f"`{path.name}` has merged cells: only the first of them has a value, the others are empty.")
+    return Table(path, header, tuple(rows), tuple(skipped), notes=tuple(notes))
+
+
+def _has_merged_cells(path: Path) -> bool:
+    """Say whether some sheet has merged cells, which openpyxl does not tell while it streams."""
+    with zipfile.ZipFile(path) as archive:
+        sheets = [name for name in archive.namelist() if name.startswith("xl/worksheets/") and name.endswith(".xml")]
+        return any(b"<mergeCell " in archive.read(name) for name in sheets)
 
 
 def _records(path: Path, sheet: Any) -> Iterator[tuple[Any, ...]]:

@@ -38,7 +38,8 @@ class SavedDataset(Format):
             return
         parts = [(split_named(folder.name), folder) for folder in folders(path) if is_file(folder / STATE)]
         if not any(split for split, _ in parts):
-            raise TableError(f"`{path}` has no split that is called train", "call one of its splits `train`")
+            found = ", ".join(f"`{folder}`" for _, folder in parts[:5]) or "another folder"
+            raise TableError(f"`{path}` has no split that is called train", f"give one of its splits: {found}")
         for split, folder in parts:
             if split:
                 yield from examples(_open(folder), columns, kind=kind, split=split, within=path)
