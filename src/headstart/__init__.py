@@ -12,11 +12,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headstart.api import evaluate, fit, load, trace
+    from headstart.api import check, compare, evaluate, fit, load, trace
     from headstart.backbones import open_backbone
     from headstart.errors import DataError, HeadstartError, MachineError, ModelError, UsageError
     from headstart.estimator import Estimator
     from headstart.model import Model
+    from headstart.reproduction import reproduce
     from headstart.training.recipe import Recipe
 
 __version__ = "0.1.0"
@@ -24,6 +25,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "fit": "api",
     "load": "api",
+    "check": "api",
+    "compare": "api",
+    "reproduce": "reproduction",
     "evaluate": "api",
     "trace": "api",
     "open_backbone": "backbones",
@@ -47,10 +51,13 @@ __all__ = [
     "Recipe",
     "UsageError",
     "__version__",
+    "check",
+    "compare",
     "evaluate",
     "fit",
     "load",
     "open_backbone",
+    "reproduce",
     "trace",
 ]
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from headstart.assessment import compare, evaluate, tell
 from headstart.backbones import open_backbone
+from headstart.backbones.contract import Backbone
+from headstart.checking.examine import examine, examine_in_fit, see
+from headstart.checking.findings import Findings
 from headstart.cut import TrainablePart
 from headstart.data.dataset import Dataset, open_dataset
 from headstart.data.objects import data_path
 from headstart.device import resolve_device
 from headstart.durable import write_durably
-from headstart.errors import DataError
+from headstart.errors import DataError, MachineError
 from headstart.evaluation.abstaining import when_unsure
 from headstart.evaluation.judging import judged_apart
+from headstart.evaluation.looks import first_look
 from headstart.evaluation.measure import Run, Stages, measure, sample_inputs
 from headstart.events import Listener, Note, ignore
 from headstart.features.cache import open_cache
@@ -40,13 +42,11 @@ from headstart.tracing import trace
 from headstart.training.adapt import Adapted, Splits, adapt, labelled_splits
 from headstart.training.continuing import Earlier, earlier_model
 from headstart.training.folds import OutOfFold, cross_validate, train_on_all
-from headstart.training.loop import stacked
 from headstart.training.output import OutputFolder
 from headstart.training.recipe import Recipe
 from headstart.training.views import choose_views, with_views
-from headstart.types import Example, Skipped, groups_of
 
-__all__ = ["evaluate", "fit", "load", "trace"]
+__all__ = ["check", "compare", "evaluate", "fit", "load", "trace"]
 
 
 def fit(
@@ -86,6 +86,8 @@ def fit(
         )  # fmt: skip
         dataset = _without_unreadable(dataset, features, listener)
         stages.end("frozen_pass")
+        findings = examine_in_fit(dataset, features, backbone, listener)
+        stages.end("prepare")
 
         task = task_type.of(dataset)
         task.read_with(backbone.preprocess)
@@ -107,16 +109,62 @@ def fit(
         _report(Run(
             recipe, dataset, backbone, keep, features, splits, task, trainable, adapted, model, stages, listener,
             earlier, found,
-        ), folder)  # fmt: skip
+        ), findings, folder)  # fmt: skip
     return model
 
 
-def _open(data: str | Path, recipe: Recipe) -> Dataset:
+def check(
+    data: Any, *, recipe: Recipe | None = None, vectors: bool = True, listener: Listener = ignore, **settings: Any
+) -> Findings:
+    """Look for what is wrong with labelled data: duplicates, leaks, doubtful labels, inputs that hold nothing.
+
+    What the backbone computes for it is kept, and a later `fit` with the same settings finds it.
+
+    Args:
+        data: as for `fit`; one class is enough.
+        recipe: backbone, cut, columns and so on; single ones may be given by keyword.
+        vectors: run the backbone; without it doubtful labels are not found, and fewer near duplicates.
+
+    Raises:
+        HeadstartError: what is wrong and the way out.
+    """
+    data, recipe = data_path(data), (recipe or Recipe()).replace(**settings)
+    dataset = _open(data, recipe, to_learn=False)
+    tell(dataset, (), listener)
+    backbone = _checking_backbone(dataset, recipe, listener) if vectors else None
+    if backbone is None:
+        return examine(dataset, listener=listener)
+    keep, freeze, _ = choose_cut(backbone, recipe, task_class(dataset, recipe))
+    frozen, _ = backbone.cut(freeze, keep)
+    with open_cache(keep=recipe.cache) as cache:
+        features = extract(
+            dataset.examples, backbone=backbone, frozen=frozen, engine=choose_engine(recipe), cache=cache,
+            storage=recipe.storage, hashes=dataset.hashes, listener=listener,
+        )  # fmt: skip
+        return examine(dataset, see(features, backbone), listener=listener)
+
+
+def _checking_backbone(dataset: Dataset, recipe: Recipe, listener: Listener) -> Backbone | None:
+    """Open the backbone; where nobody named one and the default cannot be had, most checks do without it."""
+    try:
+        return open_backbone(
+            choose_backbone(dataset.kind, recipe.backbone), examples=dataset.examples,
+            device=resolve_device(recipe.device),
+        )  # fmt: skip
+    except MachineError as error:
+        if recipe.backbone != "auto":
+            raise
+        listener(Note(f"no backbone is run: {error.message}"))
+        return None
+
+
+def _open(data: str | Path, recipe: Recipe, *, to_learn: bool = True) -> Dataset:
     """Open the data as the recipe's task reads them; with folds, only the user's own test split stays apart."""
     kind, forms = wanted_tasks(recipe)
     dataset = open_dataset(
         data, kind=kind, forms=forms, seed=recipe.seed, text_column=recipe.text_column,
         text_pair_column=recipe.text_pair_column, label_column=recipe.label_column, group_column=recipe.group_column,
+        to_learn=to_learn,
     )  # fmt: skip
     if recipe.group_column != Recipe().group_column and not any(example.group for example in dataset.examples):
         raise DataError(
@@ -143,83 +191,16 @@ def _train(
     return replace(splits, test=test), adapted, found
 
 
-def _report(run: Run, folder: Path) -> None:
+def _report(run: Run, findings: Findings, folder: Path) -> None:
     """Measure the run and write its report, its card and its record beside the weights."""
-    record = measure(run)
+    record = replace(measure(run), **findings.for_record())
+    first_look(folder, record)
     write_report(record, folder)
     write_card(record, folder, usage=run.model.usage)
     write_durably(folder / RECORD, json.dumps(record.to_dict(), indent=1).encode())
 
 
-def evaluate(
-    model: Model,
-    data: Any,
-    *,
-    text_column: str = "text",
-    text_pair_column: str = "text_pair",
-    label_column: str = "label",
-    group_column: str = "group",
-    listener: Listener = ignore,
-) -> dict[str, Any]:
-    """Return `metrics` and the number of `examples` of a model on labelled data that it has not learnt from.
-
-    Where the data have splits of their own, the test split counts. Examples that the model was trained on are
-    recognised by their content and left out.
-
-    Raises:
-        DataError: a class is unknown to the model, or no example is left that could be judged.
-    """
-    form = model.task.form
-    dataset = open_dataset(
-        data_path(data), kind=model.kind, forms=[form], text_column=text_column, text_pair_column=text_pair_column,
-        label_column=label_column, group_column=group_column, to_learn=False,
-    )  # fmt: skip
-    _tell(dataset, (), listener)
-    examples = _unseen(dataset, model, listener)
-    unknown = sorted({name for example in examples for name in form.classes(example.target)} - set(model.labels))
-    if unknown:
-        raise DataError(f"the model does not know the class `{unknown[0]}`", "it knows: " + ", ".join(model.labels))
-    judged: list[Example] = []
-    logits: list[np.ndarray] = []
-    for example, row in model.logits_of(examples, listener=listener):
-        if isinstance(example, Skipped) or isinstance(row, Skipped):
-            listener(Note(f"skipped {example.name}: it {getattr(row, 'error', '')}"))
-        else:
-            judged.append(example)
-            logits.append(row)
-    if not judged:
-        raise DataError(f"no example of `{data}` can be read", "run `headstart predict` on one to see why")
-    targets, groups = model.task.encode(judged), groups_of(judged)
-    metrics = model.task.metrics(stacked([row[None] for row in logits]), targets, groups=groups)
-    return {"metrics": metrics, "examples": len(judged)}
-
-
-def _unseen(dataset: Dataset, model: Model, listener: Listener) -> list[Example]:
-    """Return the examples that a score may be taken on."""
-    examples = (dataset.own_splits and dataset.split("test")) or dataset.examples
-    learnt = set(model.record.data["trained_on"]) if model.record else set()
-    unseen = [example for example in examples if dataset.hashes[example.name] not in learnt]
-    if len(unseen) < len(examples):
-        listener(Note(f"{len(examples) - len(unseen)} examples were left out: the model was trained on them"))
-    if not unseen:
-        raise DataError(
-            f"the model was trained on all of `{dataset.source}`", "give labelled data that it has not seen"
-        )
-    return unseen
-
-
 def _without_unreadable(dataset: Dataset, features: FeatureSet, listener: Listener) -> Dataset:
     """Leave out what could not be decoded, name it, and say what else the user must know."""
-    _tell(dataset, features.skipped, listener)
+    tell(dataset, features.skipped, listener)
     return dataset.without({skipped.name for skipped in features.skipped})
-
-
-def _tell(dataset: Dataset, unreadable: Sequence[Skipped], listener: Listener) -> None:
-    """Say what the user must know of the data: notes, each input that was left out, and how many those are."""
-    for note in dataset.notes:
-        listener(Note(note))
-    skipped = (*dataset.skipped, *unreadable)
-    for one in skipped:
-        listener(Note(f"skipped {one.name}: it {one.error}"))
-    if skipped:
-        listener(Note(f"{len(skipped)} of {len(dataset.examples) + len(dataset.skipped)} inputs were left out"))

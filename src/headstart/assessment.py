@@ -14,7 +14,7 @@ import numpy as np
 from headstart.data.dataset import Dataset, open_dataset
 from headstart.data.objects import data_path
 from headstart.errors import DataError, MachineError, ModelError
-from headstart.evaluation.looks import Looks, count_look
+from headstart.evaluation.looks import count_look
 from headstart.evaluation.paired import difference_of
 from headstart.events import Listener, Note, ignore
 from headstart.model import Model
@@ -51,7 +51,7 @@ def evaluate(
     rows = _logits(model, examples, listener)
     judged = _readable(dataset, examples, [rows])
     metrics = _metrics(model, judged, rows)
-    return {"metrics": metrics, "examples": len(judged), "looks": _count(model, dataset, judged, "evaluate", listener)}
+    return {"metrics": metrics, "examples": len(judged), "looks": _looks(model, dataset, judged, "evaluate", listener)}
 
 
 def compare(
@@ -96,7 +96,7 @@ def compare(
         "metric": f"eval_{a.task.metric}", "examples": of, "left_out": len(dataset.examples) - of,
         "a": _metrics(a, judged, rows[0]), "b": _metrics(b, judged, rows[1]), "difference": difference.pop("estimate"),
         **difference, "per_class": _per_class((a, b), judged, rows),
-        "looks": {name: _count(one, dataset, judged, "compare", listener) for name, one in (("a", a), ("b", b))},
+        "looks": {name: _looks(one, dataset, judged, "compare", listener) for name, one in (("a", a), ("b", b))},
     }  # fmt: skip
 
 
@@ -109,6 +109,18 @@ def tell(dataset: Dataset, unreadable: Sequence[Skipped], listener: Listener) ->
         listener(Note(f"skipped {one.name}: it {one.error}"))
     if skipped:
         listener(Note(f"{len(skipped)} of {len(dataset.examples) + len(dataset.skipped)} inputs were left out"))
+
+
+def count(model: Model, hashes: Sequence[str], *, by: str, listener: Listener = ignore) -> int:
+    """Count that a model was judged on examples with these contents, let its report say so, and return how often."""
+    if model.folder is None:
+        return 1
+    tested_on = model.record.data.get("tested_on", ()) if model.record else ()
+    looks = count_look(model.folder, hashes, by=by, tested_on=tested_on, listener=listener)
+    if looks.looks[-1].of_test:
+        with suppress(MachineError):  # whoever may not write here was told so when the look was counted
+            say_looks(model.folder, [(look.at, look.by) for look in looks.at_test])
+    return looks.times(hashes)
 
 
 def trained_data(model: Model) -> Path:
@@ -216,19 +228,6 @@ def _f1_by_class(
     return {re.sub(r" \(from [\d.]+\)$", "", row[0]): (row[column], row[-1]) for row in table.rows}
 
 
-def _say_looks(folder: Path, looks: Looks) -> None:
-    # Whoever may not write the report was told that already when the look was counted.
-    with suppress(MachineError):
-        say_looks(folder, [(look.at, look.by) for look in looks.at_test])
-
-
-def _count(model: Model, dataset: Dataset, judged: Sequence[Example], by: str, listener: Listener) -> int:
-    """Count one more look at these examples, let the report say so, and return how many there were."""
-    if model.folder is None:
-        return 1
-    hashes = [dataset.hashes[example.name] for example in judged]
-    tested_on = model.record.data.get("tested_on", ()) if model.record else ()
-    looks: Looks = count_look(model.folder, hashes, by=by, tested_on=tested_on, listener=listener)
-    if looks.looks[-1].of_test:
-        _say_looks(model.folder, looks)
-    return looks.times(hashes)
+def _looks(model: Model, dataset: Dataset, judged: Sequence[Example], by: str, listener: Listener) -> int:
+    """Count one more look at these examples, and return how many there were."""
+    return count(model, [dataset.hashes[example.name] for example in judged], by=by, listener=listener)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from headstart.backbones import open_backbone
 from headstart.data.checks import require_existing
@@ -24,8 +23,9 @@ from headstart.durable import write_durably
 from headstart.errors import DataError, MissingExtra, UsageError, nearest
 from headstart.events import Listener, Note, ignore
 from headstart.features.cache import open_cache
-from headstart.features.extract import BATCH, FeatureSet, extract
-from headstart.heads.contract import Head, make_head
+from headstart.features.extract import extract
+from headstart.features.pooling import pooled
+from headstart.heads.contract import make_head
 from headstart.ranking.defaults import choose_backbone, choose_engine
 from headstart.training.recipe import Depth, Recipe
 from headstart.types import Example, Kind, Skipped
@@ -74,7 +74,7 @@ def embed(
     skipped = (*dataset.skipped, *features.skipped)
     for one in skipped:
         listener(Note(f"skipped {one.name}: it {one.error}"))
-    return Embedding(_pooled(features, head), features.examples, skipped, name, depth)
+    return Embedding(pooled(features, head), features.examples, skipped, name, depth)
 
 
 class AsFound(TargetForm):
@@ -131,14 +131,6 @@ def refuse_ending(path: Path) -> None:
         raise UsageError(
             f"`{path}` ends in `{path.suffix}`, which features cannot be written as", nearest(path.suffix, WRITERS)
         )
-
-
-def _pooled(features: FeatureSet, head: Head) -> np.ndarray:
-    """Return [N, D]; what the head's linear layer would read."""
-    places = [range(start, min(start + BATCH, len(features))) for start in range(0, len(features), BATCH)]
-    with torch.no_grad():
-        head.eval()
-        return np.concatenate([head.pooled(features.batch(list(one))).numpy() for one in places])
 
 
 def _columns(embedding: Embedding) -> dict[str, list[Any]]:

@@ -215,6 +215,8 @@ class Record:
         data: source, fingerprint, notes; the path, which is for this machine alone; trained_on and tested_on, hashes of
             contents; tested_at, when the test was read. backbone_facts: licence, origin, parameters, trained_parameters.
         environment: versions, threads, instruction set.
+        problems: of the data, the worst first: kind, what, advice, count, examples and the share of the test set.
+        duplicates_across_splits: count, and test_share: the share of the test examples that have one.
         calibration, abstention, growth: None where they make no sense, or there was nothing to measure them on.
     """
 
@@ -258,6 +260,8 @@ class Record:
     calibration: Calibration | None = None
     abstention: Abstention | None = None
     growth: Growth | None = None
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    duplicates_across_splits: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

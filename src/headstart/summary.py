@@ -59,6 +59,8 @@ def summary_lines(record: Record, model_dir: Path) -> Iterator[str]:
     yield from _scores(record)
     if verdict := conclusions.verdict(record):
         yield verdict
+    if problems := conclusions.data(record):
+        yield problems
     yield from _judged("right", [one for one in record.judged if one.right], record.kind)
     wrong = [one for one in record.judged if not one.right]
     yield from _judged("furthest off" if any(one.error for one in wrong) else "wrong", wrong, record.kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,18 +14,19 @@ from headstart.checking.evidence import Evidence
 from headstart.checking.findings import Findings
 from headstart.checking.neighbours import close_pairs
 from headstart.checking.sketch import sketch_all
-from headstart.cut import Block, TrainablePart
 from headstart.data.dataset import Dataset
 from headstart.events import Listener, ignore
+from headstart.features.depths import POOLINGS
 from headstart.features.extract import FeatureSet
 from headstart.features.pooling import pooled
-from headstart.heads.contract import make_head
+from headstart.heads.contract import features_of, make_head
 from headstart.registry import plugins
 from headstart.types import Example, Skipped
 
-DECODED_IN_A_FIT = 1000
-"""Pictures or recordings, which takes a few seconds."""
 VECTORS_AT_MOST = 20_000
+# What a run may spend on it: a few seconds.
+VECTORS_IN_A_FIT = 5_000
+DECODED_IN_A_FIT = 1_000
 CLOSE = 0.8  # cosine similarity from which on a pair is worth decoding
 
 
@@ -45,22 +46,22 @@ class Seen:
     shortened: frozenset[str]
 
 
-def see(features: FeatureSet, backbone: Backbone, above: Sequence[Block], keep: int) -> Seen | None:
-    """Return one vector an example: features run once through the blocks `above` the cut, still as pre-trained.
+def see(features: FeatureSet, backbone: Backbone, *, at_most: int = VECTORS_AT_MOST) -> Seen | None:
+    """Return one vector an example, the features at the cut averaged over steps or places.
 
-    They are None where features are not stored, because then that would be the whole pass again; of very many
-    examples it takes the held-out ones, then as many others as the bound allows.
+    There is none where features are not stored, because then that would be the whole pass again, and none where
+    nothing is frozen. Of very many examples it takes the held-out ones, then as many others as the bound allows.
     """
-    if not features.stored or not len(features):
+    crossing = {name: spec for name, spec in features.specs.items() if spec.kind not in ("input", "mask")}
+    if not features.stored or not len(features) or not crossing:
         return None
+    outputs = {name: spec for name, spec in features.specs.items() if spec.kind != "input"}
+    head = make_head(POOLINGS[features_of(outputs)[1].kind][0], outputs, 1)
     examples = features.examples
-    rows = sorted(range(len(examples)), key=lambda row: examples[row].split == "train")[:VECTORS_AT_MOST]
-    head = make_head(backbone.family.head, backbone.outputs_at(keep), 1)
-    part = TrainablePart(above, head)
-    part.to(part.device)
+    rows = sorted(range(len(examples)), key=lambda row: examples[row].split == "train")[:at_most]
     shortened = frozenset(example.name for example in examples if backbone.preprocess.shortened(example))
     seen = tuple(examples[row] for row in rows)
-    return Seen(backbone.name, pooled(features, part, rows), seen, features.skipped, shortened)
+    return Seen(backbone.name, pooled(features, head, rows), seen, features.skipped, shortened)
 
 
 def examine(
@@ -77,6 +78,12 @@ def examine(
     found = Findings(evidence.dataset, tuple(problems), seen.backbone if seen else None, tuple(_notes(evidence)))
     order = sorted(problems, key=lambda one: (one.severity, -(found.test_share(one.cases) or 0), -len(one.cases)))
     return replace(found, problems=tuple(order))
+
+
+def examine_in_fit(dataset: Dataset, features: FeatureSet, backbone: Backbone, listener: Listener) -> Findings:
+    """Return what is wrong with the data of a run, from the features that it has anyway and in a few seconds."""
+    seen = see(features, backbone, at_most=VECTORS_IN_A_FIT)
+    return examine(dataset, seen, decode_at_most=DECODED_IN_A_FIT, listener=listener)
 
 
 def gather(

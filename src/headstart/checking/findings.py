@@ -90,6 +90,18 @@ class Findings:
             for problem in self.problems
         ]
 
+    def for_record(self) -> dict[str, Any]:
+        """Return the fields of a record that tell of the data."""
+        across = self.duplicates_across_splits
+        told = zip(self.problems, self.summary(), strict=True)
+        return {
+            "problems": [
+                short | {"what": one.what, "advice": one.advice, "test_share": self.test_share(one.cases)}
+                for one, short in told
+            ],
+            "duplicates_across_splits": {"count": len(across), "test_share": self.test_share(across)},
+        }
+
 
 def _some(cases: Sequence[Case]) -> list[str]:
     """Return the names of the examples of the first cases, each once."""

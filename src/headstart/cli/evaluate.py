@@ -46,6 +46,8 @@ def command(
     console.say(f"on {measured['examples']:,} examples of {data}")
     for line in metric_lines(measured["metrics"]):
         console.say(f"  {line}")
+    if measured["looks"] > 1:
+        console.note(f"these examples have been looked at {measured['looks']:,} times with this model")
 
 
 def metric_lines(metrics: dict[str, float]) -> list[str]:

@@ -6,6 +6,7 @@ import platform
 import time
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,7 @@ def measure(run: Run) -> Record:
         engine=model.engine, numerics=plugin("engines", model.engine).numerics,
         max_abs_difference=difference, compared=compared, recipe=run.recipe.to_dict(),
         data={"source": dataset.source.name, "fingerprint": dataset.fingerprint, "notes": list(dataset.notes),
-              "path": str(dataset.source.resolve()), "trained_on": _trained_on(run), **_tested_on(run, test)},
+              **_places(run), "trained_on": _trained_on(run), **_tested_on(run, test)},
         backbone_facts=_backbone_facts(run), environment=_environment(), seed_scores=run.adapted.seed_scores,
         **curves,
     )  # fmt: skip
@@ -167,6 +168,14 @@ def _trained_on(run: Run) -> list[str]:
     dataset = run.dataset
     learnt = {dataset.hashes[e.name] for split in ("train", "validation") for e in dataset.split(split)}
     return sorted(learnt | (run.earlier.learnt if run.earlier else frozenset()))
+
+
+def _places(run: Run) -> dict[str, str]:
+    """Return the folders of this machine that it takes to run this again."""
+    places = {"path": str(run.dataset.source.resolve())}
+    if (folder := Path(run.recipe.backbone)).exists():
+        places["backbone_path"] = str(folder.resolve())
+    return places
 
 
 def _tested_on(run: Run, test: Labelled | None) -> dict[str, Any]:

@@ -7,21 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from headstart.cut import TrainablePart, run_blocks, to_device
 from headstart.features.extract import BATCH, FeatureSet
+from headstart.heads.contract import Head
 
 
 @torch.no_grad()
-def pooled(features: FeatureSet, part: TrainablePart, rows: Sequence[int] | None = None) -> np.ndarray:
-    """Return [N, D]: features run through the blocks of `part` as they are, and pooled by its head.
-
-    Args:
-        rows: which examples, in order; None takes all.
-    """
+def pooled(features: FeatureSet, head: Head, rows: Sequence[int] | None = None) -> np.ndarray:
+    """Return [N, D]: the features of these examples, or of all, as `head` pools them."""
     rows = range(len(features)) if rows is None else rows
-    part.eval()
-    found = []
-    for start in range(0, len(rows), BATCH):
-        batch = to_device(features.batch(list(rows[start : start + BATCH])), part.device)
-        found.append(part.head.pooled(run_blocks(part.blocks, batch)).cpu().numpy())
-    return np.concatenate(found)
+    places = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    head.eval()
+    return np.concatenate([head.pooled(features.batch(list(one))).numpy() for one in places])

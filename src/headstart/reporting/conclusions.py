@@ -11,6 +11,7 @@ from headstart.reporting import wording
 from headstart.reporting.wording import NO_BREAK
 
 LISTED_LOOKS = 5
+LISTED_PROBLEMS = 3
 _RIVALS = {
     "simple": "a simple model without pre-training",
     "from_scratch": "the same network trained from scratch",
@@ -70,6 +71,23 @@ def looks(times: Sequence[tuple[str, str]]) -> str:
     return (
         f"The test examples have been looked at {len(times):,} times, {last}{shown}. "
         "What is changed after a look makes the next score say less."
+    )
+
+
+def data(record: Record) -> str:
+    """Return what is wrong with the data, and how much of the score that may touch; empty where nothing was found."""
+    if not record.problems:
+        return ""
+    named = [f"{one['count']:,} {one['kind'].replace('-', ' ')}" for one in record.problems[:LISTED_PROBLEMS]]
+    rest = len(record.problems) - LISTED_PROBLEMS
+    more = [f"{rest} more kind{'' if rest == 1 else 's'} of problems"] if rest > 0 else []
+    found = f"Found in the data: {wording.listed([*named, *more])}; `headstart check` shows them."
+    share = record.duplicates_across_splits.get("test_share")
+    if not share:
+        return found
+    return (
+        f"{wording.percent(share)} of the test examples are also in another split, or nearly: the score is too good by "
+        f"what was learnt by heart. {found}"
     )
 
 

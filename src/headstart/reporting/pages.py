@@ -34,7 +34,12 @@ def template(room: str, name: str) -> Template:
 def _filters() -> dict[str, Any]:
     sentences = {name: getattr(wording, name) for name in _FILTERS}
     sentences |= {name: getattr(certainty, name) for name in _OF_CERTAINTY}
-    return sentences | {"verdict": conclusions.verdict, "looks": conclusions.looks, "seconds_name": wording.SECONDS.get}
+    return sentences | {
+        "verdict": conclusions.verdict,
+        "looks": conclusions.looks,
+        "data_problems": conclusions.data,
+        "seconds_name": wording.SECONDS.get,
+    }
 
 
 def _text(room: str, name: str) -> str:

@@ -23,7 +23,7 @@ FOLDS = 5
 FEWEST = 5  # examples of a class, of which one is judged by a probe that learnt from four
 MOST = 20_000  # examples
 WIDTH = 128  # principal components that the probe reads
-_STRENGTH = 0.1  # of the probe's fit: the inverse of its regularisation
+_STRENGTH = 0.01  # of the probe's fit: the inverse of its regularisation
 
 
 class LabelErrors(Check):
@@ -74,26 +74,31 @@ def out_of_fold(vectors: np.ndarray, given: np.ndarray, groups: np.ndarray) -> n
     Args:
         vectors: [N, D]. given: the class of each, 0 to K - 1. groups: the same number for the same content.
     """
-    from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
-    width = min(WIDTH, *vectors.shape)
-    reduced = PCA(width, svd_solver="randomized" if width == WIDTH else "full", random_state=0).fit_transform(vectors)
-    probabilities = np.full((len(given), int(given.max()) + 1), 0.0)
+    reduced = _reduced(vectors)
+    probabilities = np.zeros((len(given), int(given.max()) + 1))
     folds = StratifiedGroupKFold(min(FOLDS, len(np.unique(groups))), shuffle=True, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a probe that has not converged judges nearly as well
         for learnt, judged in folds.split(reduced, given, groups):
             present = np.unique(given[learnt])
-            if len(present) < 2:
-                continue
-            probe = make_pipeline(StandardScaler(), LogisticRegression(C=_STRENGTH, max_iter=200))
-            probe.fit(reduced[learnt], given[learnt])
-            probabilities[np.ix_(judged, present)] = probe.predict_proba(reduced[judged])
+            if len(present) > 1:
+                probe = LogisticRegression(C=_STRENGTH, max_iter=300).fit(reduced[learnt], given[learnt])
+                probabilities[np.ix_(judged, present)] = probe.predict_proba(reduced[judged])
     return probabilities
+
+
+def _reduced(vectors: np.ndarray) -> np.ndarray:
+    """Return the principal components of vectors that were brought to one length, around their mean."""
+    from sklearn.decomposition import PCA
+
+    centred = vectors - vectors.mean(0)
+    unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
+    width = min(WIDTH, *vectors.shape)
+    solver = "randomized" if width == WIDTH else "full"
+    return PCA(width, svd_solver=solver, random_state=0).fit_transform(unit * vectors.shape[1] ** 0.5)
 
 
 def suspects(probabilities: np.ndarray, given: np.ndarray) -> dict[int, int]:

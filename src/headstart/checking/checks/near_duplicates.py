@@ -18,6 +18,7 @@ from headstart.types import Example
 
 ACROSS = "near-duplicates-across-splits"
 _LEAVE = ("train", None, "validation", "test")  # of a pair, what was set aside stays where it is
+TEXTS_AT_MOST = 50_000
 CLOSE = 0.9  # cosine similarity of vectors, from which on a pair is looked at
 
 
@@ -67,9 +68,9 @@ def _pairs(evidence: Evidence) -> list[tuple[Example, Example, float]]:
 
 
 def _compared(evidence: Evidence) -> list[Example]:
-    """Return the examples that can be compared: all texts; what was decoded, and is not the same everywhere."""
+    """Return the examples that can be compared: texts, or media that hold something; held-out texts first."""
     if evidence.dataset.kind == "text":
-        return list(evidence.examples)
+        return sorted(evidence.examples, key=lambda example: example.split == "train")[:TEXTS_AT_MOST]
     sketches = evidence.sketches
     return [one for one in evidence.examples if one.name in sketches and not sketches[one.name].constant]
 
