@@ -40,7 +40,7 @@ def command(
         "group_column": group_column,
         "seed": seed,
     }
-    settings = {name: value for name, value in given.items() if value is not None}
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     from headstart import api
 
     with console.listening() as listener:

@@ -1,7 +1,7 @@
 """Labels that are probably wrong, by confident learning on the backbone's vectors.
 
 Each example is judged by a linear probe that has not learnt from it. An example is doubtful where another class
-reaches, for it, the probability that examples of that class reach on average.
+reaches, for it, the probability that examples of that class reach on average, or is more probable by half.
 
 Northcutt, C., Jiang, L., Chuang, I. (2021). Confident learning: estimating uncertainty in dataset labels. JAIR 70.
 """
@@ -22,8 +22,9 @@ LABEL_SUSPECTS = "label-suspects"
 FOLDS = 5
 FEWEST = 5  # examples of a class, of which one is judged by a probe that learnt from four
 MOST = 20_000  # examples
+SURPASSED = 0.5
 WIDTH = 128  # principal components that the probe reads
-_STRENGTH = 0.01  # of the probe's fit: the inverse of its regularisation
+_STRENGTH = 5.0  # of the fit, for all examples together: the more there are, the less each may pull
 
 
 class LabelErrors(Check):
@@ -85,7 +86,7 @@ def out_of_fold(vectors: np.ndarray, given: np.ndarray, groups: np.ndarray) -> n
         for learnt, judged in folds.split(reduced, given, groups):
             present = np.unique(given[learnt])
             if len(present) > 1:
-                probe = LogisticRegression(C=_STRENGTH, max_iter=300).fit(reduced[learnt], given[learnt])
+                probe = LogisticRegression(C=_STRENGTH / len(given), max_iter=300).fit(reduced[learnt], given[learnt])
                 probabilities[np.ix_(judged, present)] = probe.predict_proba(reduced[judged])
     return probabilities
 
@@ -102,7 +103,9 @@ def _reduced(vectors: np.ndarray) -> np.ndarray:
 
 
 def suspects(probabilities: np.ndarray, given: np.ndarray) -> dict[int, int]:
-    """Return the places of doubtful examples with the class that they seem to have: off the confident joint's diagonal.
+    """Return the places of doubtful examples with the class that they seem to have.
+
+    They are off the diagonal of the confident joint, or another class is more probable by half.
 
     Args:
         probabilities: [N, K], out of fold. given: the class of each example.
@@ -110,9 +113,11 @@ def suspects(probabilities: np.ndarray, given: np.ndarray) -> dict[int, int]:
     own = probabilities[np.arange(len(given)), given]
     thresholds = np.array([own[given == label].mean() for label in range(probabilities.shape[1])])
     reached = np.where(probabilities >= thresholds, probabilities, -1.0)
-    likely = reached.argmax(1)
-    doubtful = (reached.max(1) > 0) & (likely != given)
-    return {int(place): int(likely[place]) for place in np.nonzero(doubtful)[0]}
+    confident = np.where(reached.max(1) > 0, reached.argmax(1), given)
+    likeliest = probabilities.argmax(1)
+    surpassed = probabilities.max(1) - own >= SURPASSED
+    likely = np.where(confident != given, confident, np.where(surpassed, likeliest, given))
+    return {int(place): int(likely[place]) for place in np.nonzero(likely != given)[0]}
 
 
 check = LabelErrors()
