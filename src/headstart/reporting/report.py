@@ -57,6 +57,7 @@ def render(record: Record) -> str:
     return template(__package__, "report.html.jinja").render(
         record=record,
         source=wording.without_folders(str(record.data.get("source", ""))),
+        backbone=wording.without_folders(record.backbone),
         own=wording.test_control(record),
         baselines=wording.known(record),
         figures=figures,
