@@ -8,7 +8,7 @@ import struct
 import pytest
 from PIL import Image
 
-from headstart.assets.builders import minilm_l3, photos, sentiment, voice_commands
+from headstart.assets.builders import minilm_l3, photos, sentiment, text_messages, voice_commands
 from headstart.assets.builders.qt_resources import resources
 from headstart.assets.builders.split import fixed_split
 
@@ -27,6 +27,11 @@ def test_sentiment_drops_neutral_and_repeated_sentences() -> None:
         ("it broke.", "negative", -2.1, "1"),
         ("great, really", "positive", 3.0, "2"),
     ]
+
+
+def test_text_messages_are_those_that_differ() -> None:
+    collection = "ham\tSee you  at 5\nspam\tWIN a prize\nham\tsee you at 5\nham\t\n"
+    assert text_messages.parse(collection) == [("See you at 5", "ham"), ("WIN a prize", "spam")]
 
 
 def test_voice_commands_are_the_shortest_words_said_by_both() -> None:
