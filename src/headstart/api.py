@@ -102,7 +102,7 @@ def fit(
 
         finished = task.finish(trainable.head.linear)
         whole, head = assemble(backbone, trainable, keep=keep)
-        facts = {"backbone": backbone.name, "keep": keep, **known_facts(backbone, earlier)}
+        facts = {"inputs": [*dataset.examples[0].inputs], "keep": keep, **known_facts(backbone, earlier)}
         facts |= when_unsure(judged_apart(task, finished, splits, adapted, found), recipe.answered_accuracy)
         model = Model(whole, freeze, head, finished, engine.name, facts)
         model.save(folder, sample=sample_inputs(whole, features))

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,16 +25,17 @@ from headstart.data.dataset import open_inputs
 from headstart.device import resolve_device
 from headstart.durable import saying_what_failed, write_durably
 from headstart.engines.contract import Runner
-from headstart.errors import CheckpointError, HeadstartError, ModelError, UnreadableFile, VersionError
+from headstart.errors import CheckpointError, ModelError, UnreadableFile
 from headstart.events import Listener, Progress, ignore
 from headstart.features.extract import BATCH, inputs_of
 from headstart.heads.contract import Head, make_head
+from headstart.place import given_path
 from headstart.record import SETTINGS, Record
 from headstart.registry import plugin
-from headstart.tasks.contract import Task, find_task
+from headstart.settings import FORMAT, read_settings, require_fitting
+from headstart.tasks.contract import Task
 from headstart.types import Example, Kind, Prediction, Skipped
 
-FORMAT = 1
 RECORD = "headstart.json"
 GENERIC_CLASS = "HeadstartForClassification"
 _AGREE = 1e-4  # of the largest output: a saved folder gives the same logits as the network that was saved
@@ -209,6 +209,10 @@ class Model:
     def _decode(self, example: Example | Skipped) -> Any:
         if isinstance(example, Skipped):
             return example
+        if "text_pair" in self.facts.get("inputs", example.inputs) and "text_pair" not in example.inputs:
+            return Skipped(example.name, "has no second text, and the model reads two")
+        if "text_pair" in example.inputs and "text_pair" not in self.facts.get("inputs", example.inputs):
+            return Skipped(example.name, "has a second text, and the model reads one")
         try:
             return self.backbone.preprocess.decode(example)
         except UnreadableFile as error:
@@ -283,41 +287,15 @@ def load(folder: str | Path, *, device: str = "auto") -> Model:
     Raises:
         ModelError: the folder is none, is damaged, or (VersionError) was written by a newer headstart.
     """
-    folder = Path(folder)
-    settings = _read_settings(folder)
-    try:
-        facts = dict(settings["model"])
-        freeze, head_name, engine = facts.pop("freeze"), facts.pop("head"), facts.pop("engine")
-        plugin("engines", engine), plugin("heads", head_name)
-        described = dict(settings["task"])
-        task = find_task(described.pop("name"))[0].from_config(described)
-    except (KeyError, TypeError, AttributeError, HeadstartError) as error:
-        raise CheckpointError(f"`{folder / SETTINGS}` is damaged: {error}", "save the model again") from error
-    backbone = open_backbone(folder)
+    folder = given_path(folder, what="the model folder")
+    settings = read_settings(folder)
+    task, backbone = settings.task, open_backbone(folder)
+    require_fitting(folder, settings, blocks=len(backbone.blocks), names=backbone.config.id2label)
     task.read_with(backbone.preprocess)
-    head = make_head(head_name, backbone.outputs, task.outputs)
+    head = make_head(settings.head, backbone.outputs, task.outputs)
     _load_head(head, backbone, task, folder)
-    return Model(backbone, freeze, head.eval(), task, engine, facts, folder, resolve_device(device))
-
-
-def _read_settings(folder: Path) -> dict[str, Any]:
-    path = folder / SETTINGS
-    if not path.is_file():
-        raise ModelError(
-            f"`{folder}` is not a model that headstart saved",
-            f"give the folder that `fit` named; it holds {SETTINGS}",
-        )
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-        written, by = int(settings["headstart"]["format"]), settings["headstart"]["version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"`{path}` is damaged", "save the model again") from error
-    if written > FORMAT:
-        raise VersionError(
-            f"`{folder}` was written by headstart {by}, which is newer than this one",
-            "pip install --upgrade headstart",
-        )
-    return settings
+    device = resolve_device(device)
+    return Model(backbone, settings.freeze, head.eval(), task, settings.engine, settings.facts, folder, device)
 
 
 def _load_head(head: Head, backbone: Backbone, task: Task, folder: Path) -> None:

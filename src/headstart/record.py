@@ -11,8 +11,12 @@ from headstart.types import Kind
 
 REPORT_FILE = "report.html"
 """Where a model folder has the report that people read."""
+RECIPE = "recipe.toml"
+"""What a run was asked for; the folder of a run that has only this is unfinished."""
 SETTINGS = "headstart.toml"
 """What makes a folder a model that headstart saved."""
+RECIPE = "recipe.toml"
+"""What a run was asked for; the folder of a run that has only this is unfinished."""
 SETTINGS = "headstart.toml"
 """What makes a folder a model that headstart saved."""
 

@@ -27,6 +27,9 @@ class FakeModel:
         self.folder = Path(folder)
         self.record = sample_record("text")
 
+    def is_unsure(self, prediction):
+        return False
+
     def predict_examples(self, examples, *, listener):
         for example in examples:
             bad = isinstance(example, Skipped)
@@ -140,16 +143,16 @@ def test_options_override_the_recipe_file(api, headstart_says, tmp_path):
     ("arguments", "message"),
     [
         (("fit", "data", "--epoch", "3"), "did you mean `--epochs`?"),
-        (("fitt", "data"), "Did you mean 'fit'?"),
+        (("fitt", "data"), "did you mean `fit`?"),
         (("fit", "data", "--freeze", "some"), "`some` is not a depth"),
-        (("fit", "data", "--epochs", "many"), "invalid value for '--epochs'"),
+        (("fit", "data", "--epochs", "many"), "`--epochs` cannot be `many`"),
         (("fit", "data", "--epochs", "0"), "`epochs` is `0`"),
         (("fit", "data", "--device", "cpuu"), "did you mean `cpu`?"),
         (("fit", "data", "--recipe", "absent.toml"), "the recipe `absent.toml` cannot be read"),
         (("fit", "data", "--budget", "3"), "--budget"),
-        (("fit",), "missing argument 'DATA'"),
+        (("fit",), "`DATA` is missing"),
         (("predict", "model"), "there is nothing to predict"),
-        (("predict", "model", "--top", "0", "--text", "a"), "'--top'"),
+        (("predict", "model", "--top", "0", "--text", "a"), "`--top` cannot be `0`"),
         (("assets", "fetch", "photos"), "headstart assets get"),
         (("assets", "get"), "needs a name"),
         (("assets", "get", "minilm-l7"), "did you mean `minilm-l6`?"),

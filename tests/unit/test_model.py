@@ -418,11 +418,51 @@ def test_settings_that_lack_a_table_are_refused(folder: Path, table: str) -> Non
         api.load(folder)
 
 
-def test_a_folder_that_is_no_model_says_what_one_holds(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "absent", write_network(tmp_path / "network")):
-        with pytest.raises(ModelError, match="not a model that headstart saved") as caught:
-            api.load(path)
-        assert "headstart.toml" in caught.value.hint
+def test_a_folder_that_is_no_model_is_told_for_what_it_is(tmp_path: Path) -> None:
+    write_network(tmp_path / "network")
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished" / "recipe.toml").write_text("")
+    expected = {
+        ".": ("not a model that headstart saved", "headstart.toml"),
+        "networks": ("there is no model", "network`"),
+        "network": ("no model yet", "--backbone"),
+        "unfinished": ("an unfinished run", "--resume"),
+    }
+    for name, (message, hint) in expected.items():
+        with pytest.raises(ModelError, match=message) as caught:
+            api.load(tmp_path / name)
+        assert hint in caught.value.hint
+    with pytest.raises(ModelError, match="no model yet"):
+        api.load("minilm-l6")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"headstart": {"format": -1}}, "its format is `-1`"),
+        ({"model": {"freeze": 99}}, "the network has"),
+        ({"model": {"freeze": True}}, "no number of blocks"),
+        ({"model": {"head": "maen"}}, "there is no head `maen`"),
+        ({"task": {"labels": "ab"}}, "no list of different names"),
+        ({"task": {"labels": ["a", "a"]}}, "no list of different names"),
+        ({"task": {"labels": ["positive", "negative"]}}, "and config.json"),
+        ({"task": {"kind": "image"}}, "and the kind `image`"),
+        ({"task": {"name": "text-regression"}}, "does not describe a `text-regression`"),
+    ],
+)
+def test_settings_that_cannot_be_are_told_with_the_value(
+    folder: Path, changes: dict[str, dict[str, Any]], words: str
+) -> None:
+    settings(folder, **changes)
+    with pytest.raises(CheckpointError) as caught:
+        api.load(folder)
+    assert words in caught.value.message
+    assert "headstart.toml" in caught.value.message
+
+
+def test_a_model_of_one_text_takes_no_pairs(folder: Path) -> None:
+    (answer,) = api.load(folder).predict([("a good film", "a bad one")])
+    assert "reads one" in answer.error
 
 
 def truncated(path: Path) -> None:

@@ -110,15 +110,28 @@ def _configuration(family: Family, written: Mapping[str, Any], folder: Path) -> 
 def _locate(name: str) -> Path:
     # os.path, unlike pathlib, raises on no name at all: `~nobody/model`, or one of 300 characters.
     path = Path(os.path.expanduser(name))  # noqa: PTH111
-    if os.path.exists(path):  # noqa: PTH110
+    if name.strip() and os.path.exists(path):  # noqa: PTH110
         return _converted(path)
     catalogue = assets.catalogue()
     if name in catalogue and catalogue[name].kind == "weights":
         return _converted(assets.get(name))
     if hub.is_id(name):
         return hub.download(name)
-    known = [key for key, asset in catalogue.items() if asset.kind == "weights"]
-    raise ModelError(f"there is no backbone `{name}`", nearest(name, known))
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> ModelError:
+    """Return the error for a name that nothing is known by, with the likeliest way out."""
+    known = [key for key, asset in assets.catalogue().items() if asset.kind == "weights"]
+    if "://" in name:
+        return ModelError(f"`{name}` is an address, and no backbone", "give a hub id such as `organisation/name`")
+    if name in assets.catalogue():
+        return ModelError(f"`{name}` is data, and no backbone", nearest(name, known))
+    if name.startswith((".", "~")) or os.sep in name:
+        return ModelError(f"there is no folder `{name}`", f"check the path, or {nearest('', known)}")
+    hint = nearest(name, known)
+    also = "" if hint.startswith("did") else "; or give a hub id such as `organisation/name`"
+    return ModelError(f"there is no backbone `{name}`", hint + also)
 
 
 def _converted(path: Path) -> Path:

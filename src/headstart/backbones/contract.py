@@ -321,7 +321,7 @@ class Backbone:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= blocks:
             raise ModelError(
                 f"cannot {word} {value} blocks of `{self.name}`, which has {blocks}",
-                f"choose a depth from 0 to {blocks}, or `all`",
+                f"choose a depth from {int(word == 'keep')} to {blocks}, or `all`",
             )
         return value
 

@@ -50,6 +50,8 @@ def download(name: str) -> Path:
                 repository, revision=revision or None, allow_patterns=_WANTED, endpoint=os.environ.get(_ENDPOINT)
             )
         )
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"`{name}` holds no network that can be read", "give a repository that has a config.json")
     for file in sorted(folder.iterdir()):
         _check(file)
     return folder
@@ -123,6 +125,10 @@ def _explained(name: str) -> Iterator[None]:
         yield
     except errors.RevisionNotFoundError as error:
         raise ModelError(f"the hub has no such revision: `{name}`", "check the branch, tag or commit") from error
+    except errors.GatedRepoError as error:
+        raise ModelError(
+            f"`{name}` asks for your agreement to its terms", "agree on its page at the hub, then set HF_TOKEN"
+        ) from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise ModelError(
             f"the hub has no repository `{name}` that you may use",
@@ -132,7 +138,9 @@ def _explained(name: str) -> Iterator[None]:
         if error.response is not None and error.response.status_code in (401, 403):
             raise ModelError(f"the hub does not let you use `{name}`", "set HF_TOKEN to a token that may") from error
         raise _unreachable(name) from error
-    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError, RuntimeError) as error:
+    except (
+        errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, errors.HTTPError, OSError, RuntimeError,
+    ) as error:  # fmt: skip
         raise _unreachable(name) from error
     except (KeyError, TypeError, ValueError, AssertionError) as error:
         raise NetworkError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -62,7 +63,7 @@ def _run(words: list[str]) -> int:
     except Exception as error:
         if os.environ.get("HEADSTART_DEBUG") == "1":
             traceback.print_exc()
-        known = explain(error)
+        known = explain(error, words)
         console.say_error(known, as_json="--json" in words)
         return known.exit_code
     if code == INTERRUPTED:
@@ -70,13 +71,13 @@ def _run(words: list[str]) -> int:
     return code or 0
 
 
-def explain(error: Exception) -> HeadstartError:
-    """Return what the user is told about `error`."""
+def explain(error: Exception, words: Sequence[str] = ()) -> HeadstartError:
+    """Return what the user, who typed `words`, is told about `error`."""
     match error:
         case HeadstartError():
             return error
         case MistypedError():
-            return _mistyped(error)
+            return _mistyped(error, words)
         case ModuleNotFoundError(name=str(name)) if (package := name.partition(".")[0]) in EXTRAS:
             return MissingExtra(package, EXTRAS[package])
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
@@ -94,13 +95,34 @@ def explain(error: Exception) -> HeadstartError:
     )
 
 
-def _mistyped(error: Any) -> UsageError:
-    nearest = getattr(error, "possibilities", None)
-    if nearest:
-        return UsageError(f"there is no option `{error.option_name}`", f"did you mean `{nearest[0]}`?")
+def _mistyped(error: Any, words: Sequence[str]) -> UsageError:
     path = error.ctx.command_path if error.ctx else "headstart"
-    message = error.format_message()
-    return UsageError(message[:1].lower() + message[1:], f"see `{path} --help`")
+    see = f"see `{path} --help`"
+    kind, name = type(error).__name__, getattr(error, "option_name", None)
+    if kind == "NoSuchOption":
+        nearest = error.possibilities
+        return UsageError(f"there is no option `{name}`", f"did you mean `{nearest[0]}`?" if nearest else see)
+    parameter = getattr(error, "param", None)
+    if kind == "MissingParameter" and parameter is not None:
+        shown = parameter.opts[0] if parameter.param_type_name == "option" else parameter.metavar
+        return UsageError(f"`{shown}` is missing", see)
+    if kind == "BadParameter" and parameter is not None:
+        wanted = {"integer": "it must be a whole number", "number": "it must be a number"}
+        said = error.message.replace("Input should", "it must")
+        hint = next((meant for word, meant in wanted.items() if f"valid {word}" in said), said)
+        return UsageError(f"`{parameter.opts[0]}` cannot be `{_typed(words, parameter.opts)}`", hint)
+    message, _, question = error.format_message().rstrip(".").partition(". ")
+    message, question = (re.sub("'([^']*)'", r"`\1`", text) for text in (message, question))
+    return UsageError(message[:1].lower() + message[1:], question[:1].lower() + question[1:] or see)
+
+
+def _typed(words: Sequence[str], names: Sequence[str]) -> str:
+    """Return what was typed for the option that has these names."""
+    for word, following in zip(words, [*words[1:], ""], strict=False):
+        name, equals, value = word.partition("=")
+        if name in names:
+            return value if equals else following
+    return ""
 
 
 def _show_version(wanted: bool) -> None:

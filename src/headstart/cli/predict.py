@@ -60,9 +60,9 @@ def command(
         raise typer.Exit(1)
 
 
-def _given(texts: list[str], pairs: list[str]) -> list[Example]:
+def _given(texts: list[str], pairs: list[str]) -> list[Example | Skipped]:
     if not pairs:
-        return [Example(text, {"text": text}) for text in texts]
+        return [Example(text, {"text": text}) if text.strip() else Skipped(text, "is empty") for text in texts]
     if len(pairs) != len(texts):
         raise UsageError(f"there are {len(texts)} --text and {len(pairs)} --text-pair", "give one for each --text")
     return [Example(text, {"text": text, "text_pair": pair}) for text, pair in zip(texts, pairs, strict=True)]

@@ -91,11 +91,11 @@ def _reads(backbone: Backbone, keep: int) -> str:
 
 
 def known_facts(backbone: Backbone, earlier: Earlier | None = None) -> dict[str, str]:
-    """Return where the weights come from: as an adapted model has kept it, else as the catalogue knows it."""
+    """Return what the weights are and where they come from: as an adapted model or the catalogue knows it."""
     if earlier:
         kept = {name: str(earlier.facts.get(name, "unknown")) for name in ("licence", "origin")}
-        return {**kept, "continued": str(earlier.facts.get("backbone", "unknown"))}
+        return {"backbone": backbone.name, **kept, "continued": str(earlier.facts.get("backbone", "unknown"))}
     asset = assets.catalogue().get(backbone.name)
     if asset is None:
-        return {"licence": "unknown", "origin": backbone.name}
-    return {"licence": asset.licence, "origin": asset.origin}
+        return {"backbone": backbone.name, "licence": "unknown", "origin": backbone.name}
+    return {"backbone": backbone.name, "licence": asset.licence, "origin": asset.origin}

@@ -12,9 +12,9 @@ import xxhash
 from headstart.durable import write_durably
 from headstart.errors import MachineError, UsageError
 from headstart.model import RECORD
+from headstart.place import given_path
+from headstart.record import RECIPE
 from headstart.training.recipe import Recipe
-
-RECIPE = "recipe.toml"
 
 
 class OutputFolder:
@@ -30,7 +30,9 @@ class OutputFolder:
     """
 
     def __init__(self, folder: str | Path | None, data: str | Path, recipe: Recipe, *, resume: bool) -> None:
-        self.path = Path(folder) if folder else _unused(Path("headstart-runs"), Path(data).resolve().stem)
+        if folder is None:
+            folder = _unused(Path("headstart-runs"), Path(data).resolve().stem)
+        self.path = given_path(folder, what="the output folder")
         place = xxhash.xxh3_64(str(Path(data).resolve()).encode()).hexdigest()
         self._mark = f"# data {place}\n{recipe.to_toml()}"
         self._resume = resume

@@ -83,7 +83,7 @@ class Recipe:
         for name, (valid, way_out) in _LIMITS.items():
             value = getattr(self, name)
             if not valid(value):
-                raise UsageError(f"the recipe's `{name}` is `{value}`", f"choose {way_out}")
+                raise UsageError(f"the setting `{name}` is `{value}`", f"choose {way_out}")
 
     def replace(self, **changes: Any) -> Recipe:
         """Return a recipe with some settings changed.
@@ -107,7 +107,9 @@ class Recipe:
             UsageError: a setting has an unknown name or a value of the wrong type.
         """
         names = [field.name for field in dataclasses.fields(cls)]
-        for name in settings:
+        for name, value in settings.items():
+            if isinstance(value, dict):
+                raise UsageError(f"a recipe has no table `[{name}]`", "write the settings without a heading")
             if name not in names:
                 raise UsageError(f"a recipe has no setting `{name}`", nearest(name, names))
         return cls(**settings)
@@ -121,8 +123,10 @@ class Recipe:
         """
         try:
             return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UsageError(f"the recipe `{path}` cannot be read: {error}", "give a TOML file") from error
+        except OSError as error:
+            raise UsageError(f"the recipe `{path}` cannot be read: {error.strerror}", "check the path") from error
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UsageError(f"the recipe `{path}` is not TOML: {error}", "write lines such as `epochs = 5`") from error
 
 
 def parse_depth(value: str | int) -> Depth:
@@ -139,12 +143,17 @@ def _check_type(name: str, value: Any, allowed: tuple[type, ...]) -> None:
     """Accept a whole number for a fraction, but neither a truth value for a number nor what is not finite."""
     fits = isinstance(value, allowed) or (float in allowed and isinstance(value, int))
     if not fits or (isinstance(value, bool) and bool not in allowed):
-        wanted = " or ".join(kind.__name__ for kind in allowed)
-        raise UsageError(f"the recipe's `{name}` is `{value}`", f"it must be of type {wanted}")
+        wanted = " or ".join(_NOUNS[kind] for kind in allowed)
+        raise UsageError(f"the setting `{name}` is `{value!r}`", f"it must be {wanted}")
     if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"the recipe's `{name}` is `{value}`", "choose a finite number")
+        raise UsageError(f"the setting `{name}` is `{value}`", "choose a finite number")
 
 
+def _is_depth(value: Depth) -> bool:
+    return isinstance(value, int) or value in ("all", "auto")
+
+
+_NOUNS = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
 _AT_LEAST_ONE = (lambda value: value >= 1, "1 or more")
 _POSITIVE = (lambda value: value > 0, "a number above 0")
 _NOT_NEGATIVE = (lambda value: value >= 0, "0 or more")
@@ -165,4 +174,6 @@ _LIMITS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "answered_accuracy": (lambda value: 0 <= value < 1, "a share from 0 to below 1"),
     "folds": (lambda value: value == 0 or value >= 3, "3 or more, or 0 for none"),
     "storage": (lambda value: value in ("float16", "float32"), "float16 or float32"),
+    "keep": (_is_depth, "a number, `all` or `auto`"),
+    "freeze": (_is_depth, "a number, `all` or `auto`"),
 }
