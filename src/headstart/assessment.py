@@ -113,10 +113,9 @@ def tell(dataset: Dataset, unreadable: Sequence[Skipped], listener: Listener) ->
 
 def count(model: Model, hashes: Sequence[str], *, by: str, listener: Listener = ignore) -> int:
     """Count that a model was judged on examples with these contents, let its report say so, and return how often."""
-    if model.folder is None:
+    if model.folder is None or (record := model.record) is None:  # such as one that a hub gave
         return 1
-    tested_on = model.record.data.get("tested_on", ()) if model.record else ()
-    looks = count_look(model.folder, hashes, by=by, tested_on=tested_on, listener=listener)
+    looks = count_look(model.folder, hashes, by=by, tested_on=record.data.get("tested_on", ()), listener=listener)
     if looks.looks[-1].of_test:
         with suppress(MachineError):  # whoever may not write here was told so when the look was counted
             say_looks(model.folder, [(look.at, look.by) for look in looks.at_test])
@@ -168,7 +167,7 @@ def _to_judge(
 
 def _unseen(dataset: Dataset, models: Sequence[Model], listener: Listener) -> list[Example]:
     examples = (dataset.own_splits and dataset.split("test")) or dataset.examples
-    learnt = {one for model in models if model.record for one in model.record.data["trained_on"]}
+    learnt = {one for model in models if model.record for one in model.record.data.get("trained_on", ())}
     unseen = [example for example in examples if dataset.hashes[example.name] not in learnt]
     who = "the model was" if len(models) == 1 else "one of the models was"
     if len(unseen) < len(examples):

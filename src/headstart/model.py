@@ -22,11 +22,12 @@ from headstart.backbones import open_backbone
 from headstart.backbones.contract import Backbone, StockForm, quiet
 from headstart.cut import Features, TrainablePart, run_blocks, to_device
 from headstart.data.dataset import open_inputs
+from headstart.data.truncation import cut_short_notes
 from headstart.device import resolve_device
 from headstart.durable import saying_what_failed, write_durably
 from headstart.engines.contract import Runner
 from headstart.errors import CheckpointError, ModelError, UnreadableFile
-from headstart.events import Listener, Progress, ignore
+from headstart.events import Listener, Note, Progress, ignore
 from headstart.features.extract import BATCH, inputs_of
 from headstart.heads.contract import Head, make_head
 from headstart.place import given_path
@@ -139,6 +140,8 @@ class Model:
         self, examples: Sequence[Example | Skipped], *, listener: Listener = ignore
     ) -> Iterator[tuple[Example | Skipped, Any]]:
         """Yield each example with its prediction, batch by batch, in order; what was skipped stays skipped."""
+        for sentence in cut_short_notes([example for example in examples if isinstance(example, Example)]):
+            listener(Note(sentence))
         for example, row in self.logits_of(examples, listener=listener):
             if isinstance(row, Skipped) or isinstance(example, Skipped):
                 yield example, row
@@ -345,7 +348,7 @@ def _verify(folder: Path, sample: Features, expected: np.ndarray) -> None:
     with tempfile.TemporaryDirectory() as place:
         given, returned = Path(place) / "inputs.safetensors", Path(place) / "logits.safetensors"
         save_file({name: tensor.contiguous() for name, tensor in sample.items()}, given)
-        command = [sys.executable, "-m", "headstart.verify", str(folder), str(given), str(returned)]
+        command = [sys.executable, "-P", "-m", "headstart.verify", str(folder), str(given), str(returned)]
         result = subprocess.run(command, capture_output=True, text=True, timeout=600)
         if result.returncode:
             raise CheckpointError(

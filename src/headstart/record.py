@@ -15,10 +15,6 @@ RECIPE = "recipe.toml"
 """What a run was asked for; the folder of a run that has only this is unfinished."""
 SETTINGS = "headstart.toml"
 """What makes a folder a model that headstart saved."""
-RECIPE = "recipe.toml"
-"""What a run was asked for; the folder of a run that has only this is unfinished."""
-SETTINGS = "headstart.toml"
-"""What makes a folder a model that headstart saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +212,9 @@ class Record:
         seconds: prepare, frozen_pass, train, evaluate, total. cache: hits, computed, bytes.
         passes_avoided: frozen passes over an example that the cache saved in this run.
         max_abs_difference: largest difference of logits to the uncut float32 network, on `compared` examples.
-        data: source, fingerprint, notes; the path, which is for this machine alone; trained_on and tested_on, hashes of
-            contents; tested_at, when the test was read. backbone_facts: licence, origin, parameters, trained_parameters.
+        data: source, fingerprint, notes; path and perhaps backbone_path, which are for this machine alone; trained_on
+            and tested_on, hashes of contents; tested_at, when the test was read.
+        backbone_facts: licence, origin, parameters, trained_parameters.
         environment: versions, threads, instruction set.
         problems: of the data, the worst first: kind, what, advice, count, examples and the share of the test set.
         duplicates_across_splits: count, and test_share: the share of the test examples that have one.
@@ -272,8 +269,13 @@ class Record:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Record:
-        """Return the record that `to_dict` gave, read back from JSON."""
+        """Return the record that `to_dict` gave, read back from JSON.
+
+        Raises:
+            TypeError, KeyError, ValueError: it is another document.
+        """
         values = dict(values)
+        _require_types(values)
         values["labels"] = tuple(values["labels"])
         values["baselines"] = {k: v and Control(**v) for k, v in values["baselines"].items()}
         values["verdict"] = (found := values.get("verdict")) and Verdict(**found)
@@ -281,6 +283,23 @@ class Record:
         values["sections"] = [_SECTIONS[one["kind"]](**one) for one in values["sections"]]
         values |= {name: values.get(name) and kind(**_with_points(values[name])) for name, kind in _CURVES.items()}
         return cls(**values)
+
+
+_PLAIN: dict[str, Any] = {"dict": dict, "Mapping": dict, "list": list, "str": str, "int": int, "float": (int, float)}
+
+
+def _require_types(values: Mapping[str, Any]) -> None:
+    """Raise TypeError where a field is not what its annotation says, so that nothing fails later, far from the file."""
+    for one in dataclasses.fields(Record):
+        annotation, value = str(one.type), values.get(one.name)
+        wanted = _PLAIN.get(annotation.partition("[")[0])
+        missing = value is None and (one.name not in values or "None" in annotation)
+        if wanted and not missing and not isinstance(value, wanted):
+            raise TypeError(f"`{one.name}` is no {annotation}")
+    hashes = (values["data"].get(name, []) for name in ("trained_on", "tested_on"))
+    for texts in (values["labels"], *hashes):
+        if not (isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts)):
+            raise TypeError("labels and hashes are lists of texts")
 
 
 def _with_points(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from headstart.data.formats.contract import Columns, Format, Note
 from headstart.data.inputs import open_inputs
 from headstart.data.split import assign_folds, assign_splits
 from headstart.data.targets import ClassNames, TargetForm
+from headstart.data.truncation import cut_short_notes
 from headstart.errors import DataError, HeadstartError, UnreadableFile
 from headstart.registry import plugins
 from headstart.types import KINDS, SPLITS, Example, Kind, Skipped, Split
@@ -164,8 +165,8 @@ def open_dataset(
         require_difference(source, examples, hashes, form, columns)
     own_splits = any(example.split for example in examples)
     examples, split_notes = assign_splits(examples, hashes, seed=seed, form=form)
-    target_notes = form.notes(reading.examples, examples)
-    notes = (*reading.notes, *target_notes, *duplicate_notes(examples, hashes), *split_notes)
+    content_notes = (*duplicate_notes(examples, hashes), *cut_short_notes(examples))
+    notes = (*reading.notes, *form.notes(reading.examples, examples), *content_notes, *split_notes)
     return Dataset(
         examples=tuple(examples),
         kind=reading.kind,
