@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headstart.api import check, compare, evaluate, fit, load, trace
+    from headstart.api import check, compare, evaluate, fit, load, rank, trace
     from headstart.backbones import open_backbone
     from headstart.errors import DataError, HeadstartError, MachineError, ModelError, UsageError
     from headstart.estimator import Estimator
@@ -29,6 +29,7 @@ _HOMES = {
     "compare": "api",
     "reproduce": "reproduction",
     "evaluate": "api",
+    "rank": "api",
     "trace": "api",
     "open_backbone": "backbones",
     "Estimator": "estimator",
@@ -57,6 +58,7 @@ __all__ = [
     "fit",
     "load",
     "open_backbone",
+    "rank",
     "reproduce",
     "trace",
 ]

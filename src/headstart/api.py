@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from headstart.features.cache import open_cache
 from headstart.features.extract import FeatureSet, extract
 from headstart.heads.contract import make_head
 from headstart.model import RECORD, Model, assemble, load
+from headstart.ranking.candidates import Ranking
 from headstart.ranking.defaults import (
     choose_backbone,
     choose_cut,
@@ -35,18 +37,19 @@ from headstart.ranking.defaults import (
     task_class,
     wanted_tasks,
 )
+from headstart.ranking.search import BUDGET, rank_backbones
 from headstart.reporting.card import write_card
 from headstart.reporting.report import write_report
 from headstart.tasks.contract import Task
 from headstart.tracing import trace
 from headstart.training.adapt import Adapted, Splits, adapt, labelled_splits
 from headstart.training.continuing import Earlier, earlier_model
-from headstart.training.folds import OutOfFold, cross_validate, train_on_all
+from headstart.training.folds import OutOfFold, cross_validate, few_folds, settle_by_folds, train_on_all
 from headstart.training.output import OutputFolder
 from headstart.training.recipe import Recipe
 from headstart.training.views import choose_views, with_views
 
-__all__ = ["check", "compare", "evaluate", "fit", "load", "trace"]
+__all__ = ["check", "compare", "evaluate", "fit", "load", "rank", "trace"]
 
 
 def fit(
@@ -103,7 +106,7 @@ def fit(
         finished = task.finish(trainable.head.linear)
         whole, head = assemble(backbone, trainable, keep=keep)
         facts = {"inputs": [*dataset.examples[0].inputs], "keep": keep, **known_facts(backbone, earlier)}
-        facts |= when_unsure(judged_apart(task, finished, splits, adapted, found), recipe.answered_accuracy)
+        facts |= when_unsure(judged_apart(task, finished, adapted, found), recipe.answered_accuracy)
         model = Model(whole, freeze, head, finished, engine.name, facts)
         model.save(folder, sample=sample_inputs(whole, features))
         _report(Run(
@@ -111,6 +114,30 @@ def fit(
             earlier, found,
         ), findings, folder)  # fmt: skip
     return model
+
+
+def rank(
+    data: Any, *, backbones: Sequence[str] = (), budget: float = BUDGET, recipe: Recipe | None = None,
+    listener: Listener = ignore, **settings: Any,
+) -> Ranking:  # fmt: skip
+    """Measure which backbone suits labelled data, and after which block to read it; test examples are left alone.
+
+    Args:
+        data: as for `fit`.
+        backbones: names; none of them means all of the catalogue that read such data and are here.
+        budget: minutes for measuring and training.
+        recipe: columns, seed, engine and so on; single ones may be given by keyword.
+
+    Raises:
+        HeadstartError: what is wrong and the way out.
+    """
+    data, recipe = data_path(data), (recipe or Recipe()).replace(**settings)
+    dataset = _open(data, recipe)
+    tell(dataset, (), listener)
+    with open_cache(keep=recipe.cache) as cache:
+        return rank_backbones(
+            dataset, recipe, backbones=backbones, cache=cache, minutes=budget, listener=listener
+        )  # fmt: skip
 
 
 def check(
@@ -182,7 +209,9 @@ def _train(
     targets = task.encode(features.examples)
     if not recipe.folds:
         splits = labelled_splits(features, targets)
-        return splits, adapt(trainable, with_views(splits), task, recipe, listener), None
+        adapted = adapt(trainable, with_views(splits), task, recipe, listener)
+        few = few_folds(dataset, recipe, earlier)
+        return splits, settle_by_folds(trainable, adapted, splits, few, task, recipe), None
     folds = dataset.folds(recipe.folds, seed=recipe.seed, learnt=earlier.learnt if earlier else ())
     of = [folds.get(example.name, -1) for example in features.examples]
     found = cross_validate(trainable, features, targets, of, task, recipe, listener=listener)

@@ -18,7 +18,7 @@ from headstart.tasks.tagging import Tagging
 from headstart.training.recipe import Recipe
 from headstart.types import Example
 from networks import write_network
-from samples import write_reviews
+from samples import write_reviews, write_table
 
 
 def candidate(
@@ -74,7 +74,7 @@ def ranked(
 ) -> Ranking:
     heard = [] if heard is None else heard
     recipe, names = Recipe(), [str(name) for name in backbones]
-    return search.rank(dataset, recipe, backbones=names, cache=cache, minutes=minutes, listener=heard.append)
+    return search.rank_backbones(dataset, recipe, backbones=names, cache=cache, minutes=minutes, listener=heard.append)
 
 
 def test_every_depth_is_measured_and_the_best_are_trained(
@@ -162,4 +162,11 @@ def test_no_budget_is_refused(dataset: Dataset, cache: FeatureCache) -> None:
 def test_a_task_of_words_is_refused(dataset: Dataset, cache: FeatureCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "task_class", lambda *_: Tagging)
     with pytest.raises(UsageError, match="reads every step"):
+        ranked(dataset, cache, "one")
+
+
+def test_examples_that_are_alone_in_their_class_are_refused(cache: FeatureCache, tmp_path: Path) -> None:
+    rows = [{"text": f"number {n}", "label": f"class {n}"} for n in range(12)]
+    dataset = open_dataset(write_table(tmp_path / "alone.csv", rows), forms=[Classification.form])
+    with pytest.raises(DataError, match="the only one of their class"):
         ranked(dataset, cache, "one")

@@ -8,6 +8,7 @@ AISTATS, arXiv:1502.07943.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from headstart import assets
@@ -24,8 +25,9 @@ from headstart.ranking.defaults import choose_engine, task_class
 from headstart.ranking.measuring import Conditions, measure_depths, train_candidate
 from headstart.registry import plugin, plugins
 from headstart.training.recipe import Recipe
-from headstart.types import Kind
+from headstart.types import Example, Kind
 
+BUDGET = 5.0  # minutes
 FOLDS = 4
 MOST_EXAMPLES = 1000  # more sharpen a comparison little and cost as much again
 _PILOT = 32  # examples that tell what a pass will cost
@@ -51,7 +53,7 @@ class Budget:
         return self.seconds - self.spent
 
 
-def rank(
+def rank_backbones(
     dataset: Dataset, recipe: Recipe, *, backbones: Sequence[str], cache: FeatureCache, minutes: float,
     listener: Listener,
 ) -> Ranking:  # fmt: skip
@@ -82,10 +84,22 @@ def _conditions(dataset: Dataset, recipe: Recipe, cache: FeatureCache, listener:
     folds = dataset.folds(FOLDS, seed=recipe.seed)
     # By the hash of their content: at random, but the same ones every time.
     examples = sorted((e for e in dataset.examples if e.name in folds), key=lambda e: (dataset.hashes[e.name], e.name))
+    _require_company(dataset, examples)
     return Conditions(
         dataset=dataset, examples=tuple(examples[:MOST_EXAMPLES]), folds=folds, task=task_type.of(dataset),
         recipe=recipe, engine=choose_engine(recipe), cache=cache, listener=_without_forecasts(listener),
     )  # fmt: skip
+
+
+def _require_company(dataset: Dataset, examples: Sequence[Example]) -> None:
+    """Raise DataError where most examples are the only one of their class: nothing is left to learn it from."""
+    counts = Counter(name for example in examples for name in dataset.form.classes(example.target))
+    alone = sum(any(counts[name] < 2 for name in dataset.form.classes(example.target)) for example in examples)
+    if alone > len(examples) / 2:
+        raise DataError(
+            f"{alone} of {len(examples)} examples of `{dataset.source}` are the only one of their class",
+            "a ranking judges each example by what others of its class have taught; give it two or more of each",
+        )
 
 
 def _without_forecasts(listener: Listener) -> Listener:
