@@ -27,6 +27,7 @@ SWEPT = {
     "toy-engine": ("test_engines", 5),
     "toy-task": ("test_tasks", 10),
     "toy-descriptor": ("test_descriptors", 5),
+    "toy-check": ("test_checks", 10),
     "toy-score": ("test_scores", 5),
     "toy-command": ("test_commands", 5),
 }

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from headstart.checking.sketch import Sketch
 from headstart.data.dataset import Dataset
-from headstart.types import Example, Skipped, Split
+from headstart.types import Example, Skipped
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,6 @@ class Evidence:
     @property
     def examples(self) -> tuple[Example, ...]:
         return self.dataset.examples
-
-    @cached_property
-    def split_of(self) -> dict[str, Split | None]:
-        """The split of every example, by name."""
-        return {example.name: example.split for example in self.examples}
 
     def label(self, example: Example) -> str | None:
         """Return the one class of an example, None where it has none or several."""

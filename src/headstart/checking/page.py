@@ -10,6 +10,7 @@ from headstart.checking.checks.contract import Case, Problem
 from headstart.checking.findings import Findings
 from headstart.durable import write_durably
 from headstart.errors import HeadstartError
+from headstart.registry import plugins
 from headstart.reporting.pages import template
 from headstart.reporting.showcase import EXCERPT_CHARACTERS, clip, thumbnail
 from headstart.reporting.wording import PLURALS, excerpt, percent
@@ -65,8 +66,17 @@ def render(findings: Findings, *, corrected: Path | None = None) -> str:
         rows=[(problem, share(findings, problem)) for problem in findings.problems],
         sections=[(p, [(case, show.examples(case)) for case in p.cases[:CASES]]) for p in findings.problems],
         corrected=corrected.name if corrected else "",
+        command=command(findings, corrected) if corrected else "",
         suggestion=suggestion,
     )
+
+
+def command(findings: Findings, corrected: Path) -> str:
+    """Return the command that takes all suggestions; a task that the table would not tell of is named."""
+    tasks = (task for task in plugins("tasks").values() if task.form is findings.dataset.form)
+    task = next((task.name_for(findings.dataset.kind) for task in tasks), "")
+    named = f" --task {task}" if task and not task.endswith("-classification") else ""
+    return f"headstart fit {corrected.name}{named} --label-column suggestion"
 
 
 def headline(findings: Findings) -> str:
@@ -122,7 +132,7 @@ class _Showing:
 
     def _medium(self, example: Example, make: Callable[[Path], str]) -> tuple[str, str]:
         """Return a data URI, or why there is none."""
-        if self._left <= 0 and example.name not in self._media:
+        if self._left <= 0:
             return "", "left out, so that the page stays small"
         if example.name not in self._media:
             try:

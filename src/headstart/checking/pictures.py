@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -11,9 +11,13 @@ from headstart.checking.neighbours import Pair, close_pairs
 from headstart.checking.sketch import Sketch
 
 SIDE = 24
-SCALES = (1.0, 0.95, 0.9, 0.85)
+SCALES = (1.0, 0.94, 0.88)
 CANDIDATE = 0.75
 ALIKE = 0.965
+# Where different pictures are much alike (digits, say), duplicates have to be more so: four times nearer than the
+# nearest one of most pictures is. What was merely compressed anew passes even then.
+NEARER = 0.25
+MOST_ALIKE = 0.985
 
 
 def near_pictures(
@@ -26,17 +30,29 @@ def near_pictures(
         first: see `close_pairs`.
     """
     whole = np.stack([_normalised(_scaled(sketch.pattern, None)) for sketch in sketches])
-    wanted = {**close_pairs(whole, floor=CANDIDATE, first=first), **dict.fromkeys(candidates, 0.0)}
+    close = close_pairs(whole, floor=CANDIDATE, first=first)
+    wanted = {**close, **dict.fromkeys(candidates, 0.0)}
+    least = _least(close, len(sketches))
     windows: dict[int, np.ndarray] = {}
     found = {}
     for one, other in wanted:
-        for index in (one, other):
-            if index not in windows:
-                windows[index] = _windows(sketches[index].pattern)
-        score = max((windows[one] @ whole[other]).max(), (windows[other] @ whole[one]).max(), whole[one] @ whole[other])
-        if score >= ALIKE:
+        score = whole[one] @ whole[other]
+        if score < least:
+            for index in (one, other):
+                if index not in windows:
+                    windows[index] = _windows(sketches[index].pattern)
+            score = max((windows[one] @ whole[other]).max(), (windows[other] @ whole[one]).max())
+        if score >= least:
             found[one, other] = float(score)
     return found
+
+
+def _least(close: Mapping[Pair, float], count: int) -> float:
+    """Return the correlation from which on pictures count as the same, by how alike the nearest ones are here."""
+    nearest = np.full(count, CANDIDATE)
+    for pair, score in close.items():
+        nearest[list(pair)] = np.maximum(nearest[list(pair)], score)
+    return float(np.clip(1 - NEARER * (1 - np.quantile(nearest, 0.25)), ALIKE, MOST_ALIKE))
 
 
 def _windows(pattern: np.ndarray) -> np.ndarray:
@@ -56,6 +72,6 @@ def _scaled(pattern: np.ndarray, box: tuple[float, float, float, float] | None) 
 
 
 def _normalised(pixels: np.ndarray) -> np.ndarray:
-    """Return pixels as a vector of length one, whatever the brightness and contrast."""
-    vector = pixels.astype(np.float32).ravel() - pixels.mean()
+    """Return pixels as a vector of length one, whatever the brightness, the contrast, and the hue that all share."""
+    vector = (pixels - pixels.mean((0, 1), dtype=np.float32)).ravel()
     return vector / max(float(np.linalg.norm(vector)), 1e-6)

@@ -24,7 +24,7 @@ class ExtremeSizes(Check):
         if cases:
             yield Problem(
                 "extreme-sizes", "Very much longer, shorter, larger or narrower than the others",
-                "Look whether they are what they should be: a crop may have gone wrong, or a whole book stand in a cell.",
+                "Look whether they are what they should be: a crop may have gone wrong, or a book stand in a cell.",
                 Severity.ODD, tuple(sorted(cases, key=lambda case: -case.score)),
             )  # fmt: skip
 

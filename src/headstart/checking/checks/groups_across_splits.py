@@ -34,7 +34,7 @@ class GroupsAcrossSplits(Check):
         if torn := _torn({name: of for name, of in named.items() if len(of) < SHARE * len(evidence.examples)}):
             yield Problem(
                 "sources-across-splits", "Files that seem to have one source, in more than one split",
-                "If they have one, say so in a column `group`: then they stay together.", Severity.ODD, torn,
+                "If they have one, say so in a column called group: then they stay together.", Severity.ODD, torn,
             )  # fmt: skip
 
     def plant(self, evidence: Evidence) -> Evidence:

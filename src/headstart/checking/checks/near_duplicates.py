@@ -34,7 +34,7 @@ class NearDuplicates(Check):
         if across:
             yield Problem(
                 ACROSS, "Nearly the same in more than one split",
-                "Leave one of each pair out, or put both into one group (a column `group`): "
+                "Leave one of each pair out, or put both into one group (a column called group): "
                 "a score on what was nearly learnt says little about new examples.",
                 Severity.SCORES, _surest_first(across),
             )  # fmt: skip
