@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headstart.errors import DataError
 from headstart.evaluation.paired import difference_of
 from headstart.intervals import bootstrap, proportion
 from headstart.record import Growth, Point
 from headstart.tasks.contract import Task
-from headstart.training.loop import DEFAULT_STRENGTH, STRENGTHS, Labelled, pooled_vectors
+from headstart.training.folds import few_folds
+from headstart.training.loop import DEFAULT_STRENGTH, Labelled, pooled_vectors
 
 if TYPE_CHECKING:
     from headstart.evaluation.measure import Run
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
-FOLDS, DRAWS = 4, 2
+DRAWS = 2  # of parts, for each fold
 FEWEST, FEWEST_LEARNT = 40, 8  # examples in all, and in the smallest part: with fewer, every step would be chance
 _MOST_NUMBERS = 150_000_000  # examples x width x outputs, which take some five seconds
 _RESAMPLES = 300
@@ -37,17 +37,24 @@ def growth_of(run: Run) -> Growth:
         return Growth(
             missing=f"it takes at least {FEWEST} examples outside the test split, and there are {len(places)}"
         )
-    try:
-        fold_of = run.dataset.folds(FOLDS, seed=run.recipe.seed, learnt=run.earlier.learnt if run.earlier else ())
-    except DataError as error:
-        return Growth(missing=error.message)
+    fold_of = few_folds(run.dataset, run.recipe, run.earlier)
+    if not fold_of:
+        return Growth(missing="there are too few groups to judge some by what was learnt from the others")
     folds = np.array([fold_of.get(examples[place].name, -1) for place in places])
     pool = Labelled(run.features, places, run.task.encode([examples[place] for place in places]))
     vectors = pooled_vectors(run.adapted.probe or run.trainable, pool)
     if vectors.size * run.task.outputs > _MOST_NUMBERS:
         return Growth(missing=f"{len(places):,} examples are too many to learn from again and again in a few seconds")
     groups = np.arange(len(places)) if pool.groups is None else np.unique(pool.groups, return_inverse=True)[1]
-    return measured(run.task, vectors, pool.targets, folds, groups, strength=_strength(run), balance=run.recipe.balance)
+    return measured(
+        run.task,
+        vectors,
+        pool.targets,
+        folds,
+        groups,
+        strength=run.adapted.strength or DEFAULT_STRENGTH,
+        balance=run.recipe.balance,
+    )
 
 
 def measured(
@@ -103,10 +110,3 @@ def _nested(groups: np.ndarray, *, seed: int) -> np.ndarray:
 def _learnt_from(folds: np.ndarray) -> float:
     """Return how many examples are learnt from where one fold is judged, on average."""
     return float(np.mean([(folds != fold).sum() for fold in np.unique(folds[folds >= 0])]))
-
-
-def _strength(run: Run) -> float:
-    """Return the strength of fit that validation chose for the head of the run."""
-    tried = [event for event in run.adapted.history if event.stage == "head"]
-    best = min(tried, key=lambda event: event.validation["eval_loss"], default=None)
-    return STRENGTHS[round(best.epoch) - 1] if best is not None and best.epoch >= 1 else DEFAULT_STRENGTH

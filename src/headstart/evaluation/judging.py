@@ -6,7 +6,7 @@ import numpy as np
 
 from headstart.record import Judged
 from headstart.tasks.contract import Task
-from headstart.training.adapt import Adapted, Splits
+from headstart.training.adapt import Adapted
 from headstart.training.folds import OutOfFold
 from headstart.training.loop import Labelled
 
@@ -18,16 +18,14 @@ def judged(task: Task, labelled: Labelled, logits: np.ndarray) -> list[Judged]:
     return [task.judge(example, prediction) for example, prediction in zip(examples, predictions, strict=True)]
 
 
-def judged_apart(task: Task, finished: Task, splits: Splits, adapted: Adapted, found: OutOfFold | None) -> list[Judged]:
+def judged_apart(task: Task, finished: Task, adapted: Adapted, found: OutOfFold | None) -> list[Judged]:
     """Return predictions for examples that neither the weights behind them nor the test have anything to do with.
-
-    They are those of the validation split from before it was learnt from, or of all folds; none without either.
 
     Args:
         task: with the temperature that was settled. finished: what reads logits that were divided by it.
     """
     if found:
         return judged(finished, found.judged, found.calibrated)
-    if splits.validation is None or adapted.held_out is None:
+    if adapted.held_out is None:
         return []
-    return judged(finished, splits.validation, task.calibrated(adapted.held_out))
+    return judged(finished, adapted.held_out.labelled, task.calibrated(adapted.held_out.logits))

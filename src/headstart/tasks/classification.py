@@ -19,6 +19,7 @@ from headstart.record import Judged, Matrix, Section, Table
 from headstart.tasks.contract import Task
 from headstart.types import Example, Kind, Label
 
+_CHI_SQUARED = 3.841  # of one degree of freedom, at 5 %
 _LOG_TEMPERATURES = (math.log(0.05), math.log(20))
 
 
@@ -192,7 +193,8 @@ def best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
 
     It has the lowest log loss (Guo, C. et al. (2017). On calibration of modern neural networks. ICML), where each
     target is taken to be true with a probability of (N + 1) / (N + 2) only, or few examples that are all right would
-    ask for certainty (Platt, J. (1999). Probabilistic outputs for support vector machines).
+    ask for certainty (Platt, J. (1999). Probabilistic outputs for support vector machines). It is 1 where the gain
+    over that is within noise, by a likelihood ratio test at 5 %: the temperature of few examples may do harm.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import logsumexp
@@ -207,7 +209,8 @@ def best_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
         margin = scale * true - logsumexp(scale * others, axis=1)
         return float(((1 - doubt) * np.logaddexp(0, -margin) + doubt * np.logaddexp(0, margin)).mean())
 
-    return math.exp(minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded").x)
+    best = minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded")
+    return math.exp(best.x) if 2 * len(targets) * (loss(0.0) - best.fun) > _CHI_SQUARED else 1.0
 
 
 def confusion(predicted: np.ndarray, targets: np.ndarray, classes: int) -> np.ndarray:

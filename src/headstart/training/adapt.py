@@ -13,7 +13,7 @@ from headstart.errors import DataError
 from headstart.events import EpochEnded, Listener
 from headstart.features.extract import FeatureSet
 from headstart.tasks.contract import Task
-from headstart.training.loop import DEFAULT_EPOCHS, Labelled, predict_logits, solve_head, train_thawed
+from headstart.training.loop import DEFAULT_EPOCHS, HeldOut, Labelled, predict_logits, solve_head, train_thawed
 from headstart.training.recipe import Recipe
 
 
@@ -32,8 +32,7 @@ class Adapted:
 
     Attributes:
         history: all events. seed_scores: the validation metric of each seed.
-        held_out: the logits of the validation split that the task was settled on, from weights that had not learnt
-            from it; None without one.
+        strength: of the head's solution, None where an earlier head stayed. held_out: what the task was settled on.
         probe: the state of the linear probe, before blocks were thawed; None where none were. probe_task: the task
             as it was settled for the probe.
     """
@@ -42,7 +41,8 @@ class Adapted:
     seed_scores: list[float]
     probe: TrainablePart | None
     probe_task: Task
-    held_out: np.ndarray | None
+    strength: float | None
+    held_out: HeldOut | None
 
 
 def adapt(
@@ -60,9 +60,11 @@ def adapt(
         history.append(event)
         listener(event)
 
-    held_out = _heard(solve_head(trainable, task, recipe, train=splits.train, validation=splits.validation), hear)
+    strength, held_out = _heard(
+        solve_head(trainable, task, recipe, train=splits.train, validation=splits.validation), hear
+    )
     if not len(trainable.blocks):
-        return Adapted(history, [], None, task, held_out)
+        return Adapted(history, [], None, task, strength, held_out)
     probe, probe_task = copy.deepcopy(trainable), copy.copy(task)
     if splits.validation is None and not epochs_chosen:  # nothing says when to stop
         recipe = recipe.replace(epochs=min(recipe.epochs, DEFAULT_EPOCHS))
@@ -74,15 +76,15 @@ def adapt(
         outcomes.append((_validation(trainable, splits, task), copy.deepcopy(trainable.state_dict())))
     trainable.load_state_dict(min(outcomes, key=lambda one: one[0]["eval_loss"])[1])
     if splits.validation is not None:
-        held_out = predict_logits(trainable, splits.validation)
-        task.settle(held_out, splits.validation.targets)
+        held_out = HeldOut(splits.validation, predict_logits(trainable, splits.validation))
+        task.settle(held_out.logits, splits.validation.targets)
     scores = [metrics[f"eval_{task.metric}"] for metrics, _ in outcomes if len(metrics) > 1]
-    return Adapted(history, scores, probe, probe_task, held_out)
+    return Adapted(history, scores, probe, probe_task, strength, held_out)
 
 
 def _heard(
-    events: Generator[EpochEnded, None, np.ndarray | None], hear: Callable[[EpochEnded], None]
-) -> np.ndarray | None:
+    events: Generator[EpochEnded, None, tuple[float | None, HeldOut | None]], hear: Callable[[EpochEnded], None]
+) -> tuple[float | None, HeldOut | None]:
     """Hand on all events, and return what came with their end."""
     while True:
         try:

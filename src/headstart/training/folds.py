@@ -7,18 +7,23 @@ A study of cross-validation and bootstrap for accuracy estimation and model sele
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from headstart.cut import TrainablePart
+from headstart.data.dataset import Dataset
+from headstart.errors import DataError
 from headstart.events import EpochEnded, Listener, Progress, ignore
 from headstart.features.extract import FeatureSet
 from headstart.tasks.contract import Task
 from headstart.training.adapt import Adapted, Splits, adapt
-from headstart.training.loop import Labelled, predict_logits, stacked
+from headstart.training.continuing import Earlier
+from headstart.training.loop import HeldOut, Labelled, pooled_vectors, predict_logits, stacked
 from headstart.training.recipe import Recipe
+
+FEW_FOLDS = 5  # where folds are a means and nobody asked for them
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,43 @@ def train_on_all(
         adapted = adapt(trainable, splits, task, recipe, listener)
     task.settle(found.raw, found.judged.targets)
     return splits, adapted
+
+
+def few_folds(dataset: Dataset, recipe: Recipe, earlier: Earlier | None) -> dict[str, int]:
+    """Return one of a few folds of each example outside the test, by name; none where there are too few groups."""
+    try:
+        return dataset.folds(FEW_FOLDS, seed=recipe.seed, learnt=earlier.learnt if earlier else ())
+    except DataError:
+        return {}
+
+
+def settle_by_folds(
+    trainable: TrainablePart, adapted: Adapted, splits: Splits, fold_of: Mapping[str, int], task: Task, recipe: Recipe
+) -> Adapted:
+    """Settle the task of a head that learns from train and validation alike on what all of these say, fold by fold.
+
+    The validation split alone is often a few dozen examples; by folds each example is judged by a head that has not
+    learnt from it. Where blocks were thawed, an earlier head stayed, or views were learnt from, nothing changes.
+
+    Args:
+        fold_of: the fold of each example by name, none for what is always learnt from.
+    """
+    validation, strength = splits.validation, adapted.strength
+    if validation is None or strength is None or len(trainable.blocks) or splits.train.features.views or not fold_of:
+        return adapted
+    features, places = splits.train.features, np.concatenate([splits.train.indices, validation.indices])
+    whole = Labelled(features, places, np.concatenate([splits.train.targets, validation.targets]))
+    folds = np.array([fold_of.get(features.examples[place].name, -1) for place in places])
+    vectors, judged, rows = pooled_vectors(trainable, whole), [], []
+    for fold in np.unique(folds[folds >= 0]):
+        known, asked = folds != fold, np.flatnonzero(folds == fold)
+        weight, bias = task.solve(vectors[known], whole.targets[known], strength=strength, balance=recipe.balance)
+        judged.append(asked)
+        rows.append(vectors[asked] @ weight.T + bias)
+    chosen = np.concatenate(judged)
+    held_out = HeldOut(Labelled(features, places[chosen], whole.targets[chosen]), np.concatenate(rows))
+    task.settle(held_out.logits, held_out.labelled.targets)
+    return replace(adapted, held_out=held_out)
 
 
 def splits_of(

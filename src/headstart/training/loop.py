@@ -62,6 +62,18 @@ class Labelled:
             yield features, torch.from_numpy(self.targets[chosen]).to(device)
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """What was said of examples by weights that had not learnt from them; the test is never among them.
+
+    Attributes:
+        logits: before any calibration, a row for each of `labelled`.
+    """
+
+    labelled: Labelled
+    logits: np.ndarray
+
+
 @torch.no_grad()
 def predict_logits(trainable: TrainablePart, labelled: Labelled) -> np.ndarray:
     """Return the head's raw outputs for a split, [N, K] or [N, T, K], in evaluation mode."""
@@ -89,7 +101,7 @@ def stacked(batches: Sequence[np.ndarray]) -> np.ndarray:
 
 def solve_head(
     trainable: TrainablePart, task: Task, recipe: Recipe, *, train: Labelled, validation: Labelled | None
-) -> Generator[EpochEnded, None, np.ndarray | None]:
+) -> Generator[EpochEnded, None, tuple[float | None, HeldOut | None]]:
     """Give the head's linear layer its exact solution; the strength is chosen on validation.
 
     Where nothing is trained after it (no thawed blocks), the solution is taken on train and validation together,
@@ -97,7 +109,8 @@ def solve_head(
     the same classes, stays where it does better on validation than any solution.
 
     Returns:
-        the logits of the validation split from before it was learnt from, None without one.
+        the strength, None where the earlier head stays, and what was said of the validation split before it was
+        learnt from, None without one.
     """
     judged = None
     vectors, targets = pooled_vectors(trainable, train), train.targets
@@ -113,14 +126,14 @@ def solve_head(
             trainable.head.linear.weight.copy_(torch.from_numpy(weight))
             trainable.head.linear.bias.copy_(torch.from_numpy(bias))
     trainable.eval()
-    return judged
+    return best, judged
 
 
 def _choose_strength(
     trainable: TrainablePart, task: Task, recipe: Recipe, vectors: np.ndarray, train: Labelled, held_out: np.ndarray,
     validation: Labelled,
-) -> Generator[EpochEnded, None, tuple[float | None, np.ndarray]]:  # fmt: skip
-    """Yield what each candidate does on validation; settle the task on the best, return its strength and logits."""
+) -> Generator[EpochEnded, None, tuple[float | None, HeldOut]]:  # fmt: skip
+    """Yield what each candidate does on validation; settle the task on the best, and return its strength and that."""
     started = time.perf_counter()
     candidates = _present(trainable.head.linear) | {
         strength: task.solve(vectors, train.targets, strength=strength, balance=recipe.balance)
@@ -136,7 +149,7 @@ def _choose_strength(
     weight, bias = candidates[best]
     judged = held_out @ weight.T + bias
     task.settle(judged, validation.targets)
-    return best, judged
+    return best, HeldOut(validation, judged)
 
 
 def _present(linear: torch.nn.Linear) -> dict[float | None, tuple[np.ndarray, np.ndarray]]:
