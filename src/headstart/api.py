@@ -22,7 +22,7 @@ from headstart.errors import DataError, MachineError
 from headstart.evaluation.abstaining import when_unsure
 from headstart.evaluation.judging import judged_apart
 from headstart.evaluation.looks import first_look
-from headstart.evaluation.measure import Run, Stages, measure, sample_inputs
+from headstart.evaluation.measure import Run, Stages, environment, measure, sample_inputs
 from headstart.events import Listener, Note, ignore
 from headstart.features.cache import open_cache
 from headstart.features.extract import FeatureSet, extract
@@ -62,16 +62,18 @@ def fit(
         data: a folder or a table, or a data set of Hugging Face's `datasets`.
         recipe: all settings; single ones may be given by keyword: `freeze=9`.
         output_dir: where the model goes; by default a new folder below `headstart-runs`.
-        resume: go on with an unfinished run in `output_dir`; cached features are never computed again either way.
+        resume: go on with an unfinished run in `output_dir`; the model is the one it would have given without a break.
         listener: called with progress, forecasts, epochs and notes.
 
     Raises:
         HeadstartError: what is wrong and the way out; nothing half-written is left behind.
     """
     data, recipe = data_path(data), (recipe or Recipe()).replace(**settings)
-    device = resolve_device(recipe.device)
-    with OutputFolder(output_dir, data, recipe, resume=resume) as folder, open_cache(keep=recipe.cache) as cache:
-        stages = Stages()
+    folder, stages = OutputFolder(output_dir, data, recipe, resume=resume, listener=listener), Stages()
+    with folder, open_cache(keep=recipe.cache) as cache:
+        if folder.finished:
+            return load(folder.path, device=recipe.device)
+        device = folder.decide("device", lambda: resolve_device(recipe.device))
         dataset = _open(data, recipe)
         name = choose_backbone(dataset.kind, recipe.backbone)
         backbone = open_backbone(name, examples=dataset.examples, device=device)
@@ -81,12 +83,12 @@ def fit(
         keep, freeze, head_name = choose_cut(backbone, recipe, task_type, earlier=earlier)
         engine = choose_engine(recipe)
         frozen, blocks = backbone.cut(freeze, keep)
+        folder.compare({**environment(), "backbone": backbone.name, "data": dataset.fingerprint})
         stages.end("prepare")
 
-        features = extract(
-            dataset.examples, backbone=backbone, frozen=frozen, engine=engine, cache=cache,
-            storage=recipe.storage, hashes=dataset.hashes, views=choose_views(recipe, dataset), listener=listener,
-        )  # fmt: skip
+        features = extract(dataset.examples, backbone=backbone, frozen=frozen, engine=engine, cache=cache,
+                           storage=recipe.storage, hashes=dataset.hashes, views=choose_views(recipe, dataset),
+                           listener=listener, decide=folder.decide)  # fmt: skip
         dataset = _without_unreadable(dataset, features, listener)
         stages.end("frozen_pass")
         findings = examine_in_fit(dataset, features, backbone, listener)
@@ -100,19 +102,15 @@ def fit(
         trainable = TrainablePart(blocks, head).to(device)
         if features.stored:
             backbone.release_except(blocks)
-        splits, adapted, found = _train(trainable, features, dataset, task, recipe, earlier, listener)
-        stages.end("train")
-
+        splits, adapted, found = _train(trainable, features, dataset, task, recipe, earlier, folder)
+        stages.end("train", before=folder.checkpoints.seconds)
         finished = task.finish(trainable.head.linear)
         whole, head = assemble(backbone, trainable, keep=keep)
         facts = {"inputs": [*dataset.examples[0].inputs], "keep": keep, **known_facts(backbone, earlier)}
         facts |= when_unsure(judged_apart(task, finished, adapted, found), recipe.answered_accuracy)
         model = Model(whole, freeze, head, finished, engine.name, facts)
-        model.save(folder, sample=sample_inputs(whole, features))
-        _report(Run(
-            recipe, dataset, backbone, keep, features, splits, task, trainable, adapted, model, stages, listener,
-            earlier, found,
-        ), findings, folder)  # fmt: skip
+        _save(Run(recipe, dataset, backbone, keep, features, splits, task, trainable, adapted, model, stages, listener,
+                  earlier, found, folder.decide, folder.resumed_from), findings, folder)  # fmt: skip
     return model
 
 
@@ -203,30 +201,38 @@ def _open(data: str | Path, recipe: Recipe, *, to_learn: bool = True) -> Dataset
 
 def _train(
     trainable: TrainablePart, features: FeatureSet, dataset: Dataset, task: Task, recipe: Recipe,
-    earlier: Earlier | None, listener: Listener,
+    earlier: Earlier | None, folder: OutputFolder,
 ) -> tuple[Splits, Adapted, OutOfFold | None]:  # fmt: skip
     """Adapt what lies above the cut; with folds, after all of them have been judged."""
     targets = task.encode(features.examples)
+    checkpoint, listener = folder.checkpoints.at("model").of(dataset.fingerprint), folder.listener
     if not recipe.folds:
         splits = labelled_splits(features, targets)
-        adapted = adapt(trainable, with_views(splits), task, recipe, listener)
+        adapted = adapt(trainable, with_views(splits), task, recipe, listener, checkpoint=checkpoint)
         few = few_folds(dataset, recipe, earlier)
         return splits, settle_by_folds(trainable, adapted, splits, few, task, recipe), None
     folds = dataset.folds(recipe.folds, seed=recipe.seed, learnt=earlier.learnt if earlier else ())
     of = [folds.get(example.name, -1) for example in features.examples]
-    found = cross_validate(trainable, features, targets, of, task, recipe, listener=listener)
-    splits, adapted = train_on_all(trainable, features, targets, of, task, recipe, found, listener=listener)
+    found = cross_validate(
+        trainable, features, targets, of, task, recipe, listener=listener, checkpoint=checkpoint.at("folds")
+    )
+    splits, adapted = train_on_all(
+        trainable, features, targets, of, task, recipe, found, listener=listener, checkpoint=checkpoint
+    )
     test = labelled_splits(features, targets).test
     return replace(splits, test=test), adapted, found
 
 
-def _report(run: Run, findings: Findings, folder: Path) -> None:
-    """Measure the run and write its report, its card and its record beside the weights."""
+def _save(run: Run, findings: Findings, folder: OutputFolder) -> None:
+    """Save and verify the model, measure the run, write report, card and record beside the weights, and finish."""
+    model = run.model
+    model.save(folder.model, sample=sample_inputs(model.backbone, run.features))
     record = replace(measure(run), **findings.for_record())
-    first_look(folder, record)
-    write_report(record, folder)
-    write_card(record, folder, usage=run.model.usage)
-    write_durably(folder / RECORD, json.dumps(record.to_dict(), indent=1).encode())
+    first_look(folder.model, record)
+    write_report(record, folder.model)
+    write_card(record, folder.model, usage=model.usage)
+    write_durably(folder.model / RECORD, json.dumps(record.to_dict(), indent=1).encode())
+    model.folder = folder.publish()
 
 
 def _without_unreadable(dataset: Dataset, features: FeatureSet, listener: Listener) -> Dataset:

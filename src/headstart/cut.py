@@ -50,11 +50,16 @@ class Block(nn.Module):
 
     def fingerprint(self) -> str:
         """Return a hash of the block's weights: names, shapes, types and bytes."""
-        digest = xxhash.xxh3_128(f"{self.name} {type(self.module).__name__}".encode())
-        for name, tensor in sorted(self.module.state_dict().items()):
-            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-        return digest.hexdigest()
+        return hash_tensors(f"{self.name} {type(self.module).__name__}", self.module.state_dict())
+
+
+def hash_tensors(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """Return a hash of `text` and of the names, shapes, types and bytes of tensors."""
+    digest = xxhash.xxh3_128(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def to_device(features: Features, device: torch.device) -> Features:

@@ -1,4 +1,4 @@
-"""Write files so that a kill or a full disk leaves either the old file or the new one, never half of one."""
+"""Write files and folders so that a kill or a full disk leaves either the old one or the new one, never half of one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import errno
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from headstart.errors import MachineError, NoSpace
+from headstart.errors import HeadstartError, MachineError, NoSpace
 
 
 def write_durably(path: Path, data: bytes | memoryview) -> None:
@@ -28,9 +29,50 @@ def write_durably(path: Path, data: bytes | memoryview) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-            _sync_folder(path.parent)
+            sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_appears(folder: Path, needed_bytes: int = 0) -> Iterator[Path]:
+    """Give an empty folder to fill; when the block ends, all in it reaches the disk and it is renamed to `folder`.
+
+    Until then it lies in a hidden folder beside, where there is room for what is needed meanwhile. Where another
+    process has made `folder` by then, that one stays: who calls this gives equal names to equal contents only.
+
+    Args:
+        needed_bytes: what is going to be written, for the error.
+
+    Raises:
+        NoSpace, MachineError: it cannot be written; nothing is left behind.
+    """
+    with saying_what_failed(folder, needed_bytes):
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=MAKING) as place:
+            made = Path(place) / folder.name
+            made.mkdir()
+            yield made
+            for path in (*made.rglob("*"), made):
+                sync(path)
+            try:
+                os.replace(made, folder)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+            sync(folder.parent)
+
+
+MAKING = ".making-"
+"""What the names of folders begin with that are not whole yet."""
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove from `folder` what killed writes have left in it. Nobody else may be writing there."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+    for path in folder.glob(f"{MAKING}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
@@ -38,6 +80,8 @@ def saying_what_failed(path: Path, needed_bytes: int) -> Iterator[None]:
     """Turn what the system says of a failed write into an error with path, needed and free bytes."""
     try:
         yield
+    except HeadstartError:
+        raise
     except Exception as error:
         code = _system_code(error)
         if code is None:
@@ -50,16 +94,16 @@ def saying_what_failed(path: Path, needed_bytes: int) -> Iterator[None]:
 
 
 def _system_code(error: Exception) -> int | None:
-    """Return what the system said, also where a library in Rust (safetensors) has made a sentence of it."""
-    if isinstance(error, OSError):
+    """Return what the system said, also where a library has made a sentence of it (safetensors) or a list (shutil)."""
+    if isinstance(error, OSError) and error.errno is not None:
         return error.errno
-    said = re.search(r"\(os error (\d+)\)", str(error))
-    return int(said[1]) if said else None
+    said = re.search(r"\(os error (\d+)\)|\[Errno (\d+)\]", str(error))
+    return int(said[1] or said[2]) if said else None
 
 
 def no_space(path: Path, needed_bytes: int) -> NoSpace:
     """Return the error for a disk that cannot hold `needed_bytes` at `path`."""
-    free = shutil.disk_usage(path.parent).free
+    free = shutil.disk_usage(next(folder for folder in path.parents if folder.exists())).free
     return NoSpace(
         f"the disk is full: `{path}` needs {needed_bytes:,} bytes and {free:,} are free",
         "free some space, or set HEADSTART_CACHE to a folder on a larger disk",
@@ -76,9 +120,9 @@ def _reserve(descriptor: int, size: int) -> None:
                 raise
 
 
-def _sync_folder(folder: Path) -> None:
-    """A rename lasts only when its folder has reached the disk too."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Let a file reach the disk, or a folder: a rename lasts only when its folder has reached it too."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

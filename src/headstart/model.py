@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
 import subprocess
@@ -24,7 +23,7 @@ from headstart.cut import Features, TrainablePart, run_blocks, to_device
 from headstart.data.dataset import open_inputs
 from headstart.data.truncation import cut_short_notes
 from headstart.device import resolve_device
-from headstart.durable import saying_what_failed, write_durably
+from headstart.durable import folder_appears, write_durably
 from headstart.engines.contract import Runner
 from headstart.errors import CheckpointError, ModelError, UnreadableFile
 from headstart.events import Listener, Note, Progress, ignore
@@ -176,33 +175,31 @@ class Model:
         return self.head(run_blocks(self.backbone.blocks, inputs)).cpu().numpy()
 
     def save(self, folder: str | Path, *, sample: Features | None = None) -> None:
-        """Write a folder in hub layout, reload it in a fresh process and compare before it counts as saved.
+        """Write a folder in hub layout, reload it in a fresh process and compare before it appears under its name.
 
         Args:
+            folder: absent or empty.
             sample: a batch of inputs to compare on; a model that was loaded is copied as it is.
 
         Raises:
-            NoSpace: the disk is full. CheckpointError: the reloaded model gives other numbers.
+            ModelError: there is something in the folder. NoSpace: the disk is full.
+            CheckpointError: the reloaded model gives other numbers.
         """
         folder = Path(folder)
-        if sample is None:
-            self._copy(folder)
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        with saying_what_failed(folder / "model.safetensors", 4 * self.backbone.parameters), quiet():
-            self._write_network(folder)
-            self.backbone.preprocess.save(folder)
-        write_durably(folder / SETTINGS, tomli_w.dumps(self._settings()).encode())
-        _verify(folder, sample, self.uncut_logits(sample))
-        self.folder = folder
-
-    def _copy(self, folder: Path) -> None:
-        if self.folder is None:
-            raise ModelError("the model has not been saved before", "give `sample`, a batch of inputs to compare on")
-        if folder.exists():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ModelError(f"the folder `{folder}` exists", "choose another, or remove it")
-        with saying_what_failed(folder, 4 * self.backbone.parameters):
-            _copy_folder(self.folder, folder)
+        if sample is None and self.folder is None:
+            raise ModelError("the model has not been saved before", "give `sample`, a batch of inputs to compare on")
+        with folder_appears(folder, 4 * self.backbone.parameters) as made:
+            if sample is None:
+                shutil.copytree(str(self.folder), made, dirs_exist_ok=True)
+                return
+            with quiet():
+                self._write_network(made)
+                self.backbone.preprocess.save(made)
+            write_durably(made / SETTINGS, tomli_w.dumps(self._settings()).encode())
+            _verify(made, sample, self.uncut_logits(sample))
+        self.folder = folder
 
     def _examples(self, values: Sequence[Any]) -> list[Example | Skipped]:
         if self.kind == "text" and not any(isinstance(value, Path) for value in values):
@@ -258,27 +255,15 @@ def stock_form(backbone: Backbone, head: Head, task: Task) -> StockForm | None:
     return backbone.family.stock_form(head.name, task.pipeline, backbone.config)
 
 
-def _copy_folder(source: Path, target: Path) -> None:
-    """Copy a folder whole or not at all, with the system's own error."""
-    try:
-        shutil.copytree(source, target)
-    except shutil.Error as error:  # a list of (source, target, reason) that hides the error number
-        shutil.rmtree(target, ignore_errors=True)
-        raise OSError(errno.ENOSPC if "No space" in str(error) else errno.EIO, str(error.args[0][0][2])) from error
-    except OSError:
-        shutil.rmtree(target, ignore_errors=True)
-        raise
-
-
 def _save_generic(network: Any, head: Head, folder: Path) -> None:
     """Save a head that transformers has no class for under `head.`, and name our class, never a stock one."""
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
 
     network.save_pretrained(folder, max_shard_size="1TB")
     weights = folder / "model.safetensors"
     tensors = load_file(weights)
     tensors |= {f"head.{name}": tensor.contiguous() for name, tensor in head.state_dict().items()}
-    save_file(tensors, weights, metadata={"format": "pt"})
+    write_durably(weights, save(tensors, metadata={"format": "pt"}))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["architectures"] = [GENERIC_CLASS]
     write_durably(folder / "config.json", json.dumps(config, indent=2, sort_keys=True).encode())

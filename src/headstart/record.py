@@ -215,6 +215,7 @@ class Record:
         data: source, fingerprint, notes; path and perhaps backbone_path, which are for this machine alone; trained_on
             and tested_on, hashes of contents; tested_at, when the test was read.
         backbone_facts: licence, origin, parameters, trained_parameters.
+        resumed_from: stage, part and epoch at which this run went on with one that was killed, else None.
         environment: versions, threads, instruction set.
         problems: of the data, the worst first: kind, what, advice, count, examples and the share of the test set.
         duplicates_across_splits: count, and test_share: the share of the test examples that have one.
@@ -263,6 +264,7 @@ class Record:
     growth: Growth | None = None
     problems: list[dict[str, Any]] = field(default_factory=list)
     duplicates_across_splits: dict[str, Any] = field(default_factory=dict)
+    resumed_from: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

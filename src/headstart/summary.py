@@ -35,7 +35,7 @@ def summary_json(record: Record, model_dir: Path) -> dict[str, Any]:
         "max_abs_difference": record.max_abs_difference,
         "verdict": record.verdict.key if record.verdict else None,
         "calibration": _calibration(record),
-        "resumed_from": None,
+        "resumed_from": record.resumed_from,
         "folds": record.folds or None,
     }
 

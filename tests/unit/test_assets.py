@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import io
 import json
+import os
 import stat
 import sys
 import tarfile
@@ -95,8 +96,8 @@ def test_another_process_may_be_first(toy: Asset, monkeypatch: pytest.MonkeyPatc
     first: list[Path] = []
     plain = store._build
 
-    def slow(asset: Asset, making: Path, on_progress: object) -> None:
-        plain(asset, making, lambda *_: None)
+    def slow(asset: Asset, built: Path, on_progress: object) -> None:
+        plain(asset, built, lambda *_: None)
         monkeypatch.setattr(store, "_build", plain)
         first.append(assets.get("toy"))
 
@@ -116,8 +117,8 @@ def test_a_full_disk_says_so(toy: Asset, monkeypatch: pytest.MonkeyPatch) -> Non
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store, "_sync", full)
-    with pytest.raises(NoSpace, match="bytes are free"):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(NoSpace, match=r"needs [\d,]+ bytes and [\d,]+ are free"):
         assets.get("toy")
 
 

@@ -37,8 +37,8 @@ def test_nothing_of_the_users_is_overwritten(obtained, tmp_path, capsys):
 
 
 def test_a_copy_that_fails_leaves_nothing(obtained, tmp_path, monkeypatch, capsys):
-    def full(source, target):
-        target.mkdir()
+    def full(source, target, **_):
+        (target / "half").mkdir()
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("shutil.copytree", full)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import importlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from headstart.assets.clients import fetch
 from headstart.assets.contract import Asset, Progress
 from headstart.assets.entries import entry
-from headstart.errors import MachineError, NoSpace
+from headstart.durable import folder_appears
 from headstart.place import cache_folder
 
 MANIFEST = "manifest.json"
@@ -43,11 +37,8 @@ def get(name: str, on_progress: Progress | None = None) -> Path:
     asset = entry(name)
     folder = _folder(asset)
     if not present(name):
-        with _disk_errors(folder):
-            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as making:
-                _build(asset, Path(making), on_progress or (lambda *_: None))
-                _move(Path(making) / "built", folder)
+        with folder_appears(folder, asset.bytes) as built:
+            _build(asset, built, on_progress or (lambda *_: None))
     return folder
 
 
@@ -70,22 +61,19 @@ def _folder(asset: Asset) -> Path:
     return cache_folder() / "assets" / digest / asset.name
 
 
-def _build(asset: Asset, making: Path, on_progress: Progress) -> None:
+def _build(asset: Asset, built: Path, on_progress: Progress) -> None:
     packages: dict[str, Path] = {}
     done = 0
     for source in asset.sources:
         on_progress(f"fetching {source.package} {source.version}", done, asset.bytes)
-        place = making / f"package-{len(packages)}"
+        place = built.parent / f"package-{len(packages)}"
         place.mkdir()
         packages[source.package] = fetch(source, place, asset=asset.name)
         done += source.bytes
     on_progress(f"building {asset.name}", done, asset.bytes)
-    built = making / "built"
-    built.mkdir()
     importlib.import_module(f"headstart.assets.builders.{asset.builder}").build(asset, packages, built)
     _write_json(built / DESCRIPTION, _description(asset))
     _write_json(built / MANIFEST, _hashes(built))
-    _sync(built)
     on_progress(f"built {asset.name}", done, asset.bytes)
 
 
@@ -105,38 +93,3 @@ def _hashes(folder: Path) -> dict[str, str]:
             with file.open("rb") as stream:
                 hashes[file.relative_to(folder).as_posix()] = hashlib.file_digest(stream, "sha256").hexdigest()
     return hashes
-
-
-def _sync(folder: Path) -> None:
-    for path in [folder, *folder.rglob("*")]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _move(built: Path, folder: Path) -> None:
-    try:
-        built.rename(folder)
-    except OSError as error:
-        # Another process was first; what it built is the same.
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise
-
-
-@contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(cache_folder()).free
-            raise NoSpace(
-                f"the disk of `{folder}` is full: {free} bytes are free",
-                "free some space, or set HEADSTART_CACHE to a folder on another disk",
-            ) from error
-        raise MachineError(
-            f"`{error.filename or folder}` cannot be written: {error.strerror}",
-            "set HEADSTART_CACHE to a folder that you can write to",
-        ) from error

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import numpy as np
 import xxhash
 
 from headstart.checkpoints.contract import Checkpoint, read, reading
-from headstart.durable import saying_what_failed
+from headstart.durable import folder_appears
 from headstart.errors import CheckpointError, MissingExtra
 
 REVISION = 1
@@ -39,20 +37,8 @@ def convert_once(weights: Path, *, reader: str, convert: Convert, files: Files, 
     folder = cache / _key(weights, convert, files)
     if not (folder / "config.json").is_file():
         config, tensors = _converted(weights, reader, convert)
-        needed = sum(tensor.nbytes for tensor in tensors.values())
-        with saying_what_failed(folder, needed):
-            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (
-            saying_what_failed(folder, needed),
-            tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as making,
-        ):
-            _write(Path(making) / "hub", {**files, "config.json": config}, tensors)
-            try:
-                (Path(making) / "hub").rename(folder)
-            except OSError:
-                # Another process was first; anything else is an error.
-                if not (folder / "config.json").is_file():
-                    raise
+        with folder_appears(folder, sum(tensor.nbytes for tensor in tensors.values())) as made:
+            _write(made, {**files, "config.json": config}, tensors)
     return folder
 
 
@@ -85,14 +71,9 @@ def _write(folder: Path, files: Files, tensors: dict[str, np.ndarray]) -> None:
         from safetensors.numpy import save_file
     except ImportError:
         raise MissingExtra("safetensors", "text") from None
-    folder.mkdir()
     # safetensors writes the memory as it lies: a transposed view would come back scrambled.
     tensors = {name: np.require(tensor, requirements="C") for name, tensor in tensors.items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     for name, content in files.items():
         text = content if isinstance(content, str) else json.dumps(content, indent=2) + "\n"
         (folder / name).write_text(text, encoding="utf-8")
-    for path in [*folder.iterdir(), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)

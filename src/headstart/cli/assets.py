@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,8 @@ import typer
 
 from headstart import console
 from headstart.cli.contract import Json
-from headstart.errors import DataError, MachineError, UsageError, nearest
+from headstart.durable import folder_appears
+from headstart.errors import DataError, UsageError, nearest
 from headstart.events import Listener, Progress
 from headstart.reporting.wording import size
 
@@ -70,13 +70,10 @@ def _copy(name: str, folder: Path) -> None:
     target = folder / name
     if target.exists():
         raise UsageError(f"`{target}` exists", "remove it, or choose another folder with --into")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".copying-") as place:
-            shutil.copytree(assets.get(name), Path(place) / name)
-            (Path(place) / name).rename(target)
-    except OSError as error:  # shutil.Error, for all that went wrong inside, is one
-        raise MachineError(f"`{target}` cannot be written", "check the folder, its rights and its space") from error
+    source = assets.get(name)
+    needed = sum(file.stat().st_size for file in source.rglob("*"))
+    with folder_appears(target, needed) as made:
+        shutil.copytree(source, made, dirs_exist_ok=True)
 
 
 def _forwarding(listener: Listener) -> Any:

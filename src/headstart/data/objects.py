@@ -11,6 +11,7 @@ from typing import Any
 import xxhash
 
 from headstart.data.walk import walk
+from headstart.durable import folder_appears, saying_what_failed
 from headstart.errors import UsageError
 from headstart.place import copies_folder, given_path
 
@@ -40,15 +41,13 @@ def data_path(data: Any) -> Path:
 
 def _saved(data: Any) -> Path:
     kept = copies_folder()
-    with tempfile.TemporaryDirectory(dir=kept, prefix=".saving-") as place:
-        folder = Path(place) / "data"
-        data.save_to_disk(folder)
-        target = kept / _digest(folder)
-        try:
-            os.replace(folder, target)
-        except OSError:
-            if not target.exists():
-                raise
+    with saying_what_failed(kept / "data", 0), tempfile.TemporaryDirectory(dir=kept, prefix=".saving-") as place:
+        data.save_to_disk(place)
+        target = kept / _digest(Path(place))
+        if not target.exists():
+            with folder_appears(target) as made:
+                for path in Path(place).iterdir():
+                    path.rename(made / path.name)
     return target
 
 

@@ -23,6 +23,7 @@ from headstart.evaluation.subgroups import subgroup_tables
 from headstart.evaluation.verdict import verdict_of
 from headstart.events import Listener
 from headstart.features.extract import FeatureSet, inputs_of
+from headstart.journal import Decide, anew
 from headstart.model import Model
 from headstart.record import Record, Section
 from headstart.registry import plugin
@@ -45,10 +46,10 @@ class Stages:
         self.seconds: dict[str, float] = {}
         self._last = time.perf_counter()
 
-    def end(self, stage: str) -> None:
-        """Count the time since the last end as this stage's."""
+    def end(self, stage: str, *, before: float = 0.0) -> None:
+        """Count the time since the last end as this stage's, and what it had taken before a kill."""
         now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + before + now - self._last
         self._last = now
 
 
@@ -60,6 +61,7 @@ class Run:
         backbone: as it was opened, with all blocks. model: the adapted one. trainable: what was trained, on features.
         task: as it was while training; the model's own is the finished one.
         earlier: the adapted model that was the backbone. found: what cross-validation gave.
+        decide: journals what the clock decides. resumed_from: where this run went on with one that was killed.
     """
 
     recipe: Recipe
@@ -76,6 +78,8 @@ class Run:
     listener: Listener
     earlier: Earlier | None = None
     found: OutOfFold | None = None
+    decide: Decide = anew
+    resumed_from: dict[str, Any] | None = None
 
 
 def measure(run: Run) -> Record:
@@ -108,8 +112,8 @@ def measure(run: Run) -> Record:
         max_abs_difference=difference, compared=compared, recipe=run.recipe.to_dict(),
         data={"source": dataset.source.name, "fingerprint": dataset.fingerprint, "notes": list(dataset.notes),
               **_places(run), "trained_on": _trained_on(run), **_tested_on(run, test)},
-        backbone_facts=_backbone_facts(run), environment=_environment(), seed_scores=run.adapted.seed_scores,
-        **curves,
+        backbone_facts=_backbone_facts(run), environment=environment(), seed_scores=run.adapted.seed_scores,
+        resumed_from=run.resumed_from, **curves,
     )  # fmt: skip
 
 
@@ -215,7 +219,8 @@ def _backbone_facts(run: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _environment() -> dict[str, Any]:
+def environment() -> dict[str, Any]:
+    """Return what beside recipe, data and weights decides the bits: versions, threads, instruction set."""
     return {
         "python": platform.python_version(), "machine": platform.machine(), "system": platform.system(),
         "threads": torch.get_num_threads(), "instructions": torch.backends.cpu.get_cpu_capability(),

@@ -13,8 +13,8 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import xxhash
 
 from headstart.errors import DataError, HeadstartError
 from headstart.events import Listener, ignore
-from headstart.features import quota
+from headstart.features import claims, quota
 from headstart.features.catalogue import Catalogue
 from headstart.features.shard import Row, Shard, write_shard
 from headstart.place import cache_folder, copies_folder
@@ -106,6 +106,14 @@ class Entry:
             except (OSError, ValueError, DataError):
                 self._forget(shard)
         return wanted - set(self._positions(wanted))
+
+    def claimed(self, wanted: Collection[str]) -> AbstractContextManager[set[str]]:
+        """Give those of these examples that no other run computes, which is then left to this one."""
+        return claims.claimed(self._catalogue, self.folder, wanted)
+
+    def wait(self, wanted: Collection[str]) -> None:
+        """Return once no other run computes any of these examples."""
+        claims.wait(self.folder, wanted)
 
     def make_room(self, needed: int, listener: Listener = ignore) -> bool:
         """Evict entries that were not used for longest, and say whether `needed` more bytes stay within the quota."""

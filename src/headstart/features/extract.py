@@ -26,6 +26,7 @@ from headstart.errors import HeadstartError, ModelError, UnreadableFile
 from headstart.events import Forecast, Listener, Note, Progress, ignore
 from headstart.features.cache import Entry, FeatureCache
 from headstart.features.shard import Row, Shard
+from headstart.journal import Decide, anew
 from headstart.preprocess.views import Varied
 from headstart.types import Example, Skipped, Spec
 
@@ -82,6 +83,7 @@ def extract(
     hashes: Mapping[str, str] | None = None,
     views: int = 1,
     listener: Listener = ignore,
+    decide: Decide = anew,
 ) -> FeatureSet:
     """Return what crosses the cut for every example, computing each frozen pass at most once.
 
@@ -89,6 +91,7 @@ def extract(
         storage: `float16` or `float32`, for the floats on disk.
         hashes: content hashes by example name, as far as they are known already.
         views: of each training example, itself included; each further one is a pass over those.
+        decide: journals whether the features are stored, which the free disk decides.
 
     Raises:
         NoSpace: the disk filled up; what was stored stays.
@@ -96,11 +99,9 @@ def extract(
     started = time.perf_counter()
     hashes, skipped = _hash_all(examples, hashes or {})
     entry = cache.entry(_facts(backbone, frozen, engine, storage), _ragged(frozen.specs, frozen.writes))
-    wanted = entry.missing(hashes.values())
     first_of = {hashes[example.name]: example for example in reversed(examples) if example.name in hashes}
-    todo = sorted((first_of[h] for h in wanted), key=lambda e: (-backbone.preprocess.size(e), e.name))
-    fill = _Fill(backbone, frozen, engine, entry, hashes, storage, listener)
-    fits = fill.run(todo)
+    fill = _Fill(backbone, frozen, engine, entry, hashes, storage, listener, decide)
+    fits = fill.complete(first_of)
     # Equal files are decoded once, and each of them is named.
     causes = {e.name: fill.unreadable[hashes[e.name]] for e in examples if hashes.get(e.name) in fill.unreadable}
     skipped += [Skipped(name, cause) for name, cause in causes.items()]
@@ -111,9 +112,10 @@ def extract(
         if fits
         else _Live(readable, backbone, fill.runner, frozen)
     )
+    hits = len(first_of) - len(fill.unreadable) - fill.computed if fits else 0
     found = FeatureSet(
-        examples=readable, skipped=tuple(skipped), specs=frozen.specs, source=source,
-        hits=len(first_of) - len(wanted), computed=fill.computed, bytes=entry.bytes(),
+        examples=readable, skipped=tuple(skipped), specs=frozen.specs, source=source, hits=hits,
+        computed=fill.computed, bytes=entry.bytes(),
         seconds=time.perf_counter() - started, pass_seconds=entry.seconds_of(hashes[e.name] for e in readable),
     )  # fmt: skip
     train = [example for example in readable if example.split == "train"]
@@ -122,7 +124,7 @@ def extract(
     others = [
         extract(
             train, backbone=_varied(backbone, view), frozen=frozen, engine=engine, cache=cache, storage=storage,
-            hashes=hashes, listener=listener,
+            hashes=hashes, listener=listener, decide=decide,
         )
         for view in range(1, views)
     ]  # fmt: skip
@@ -189,9 +191,11 @@ def _hash_all(examples: Sequence[Example], known: Mapping[str, str]) -> tuple[di
 class _Fill:
     """Computes missing rows batch by batch and stores them shard by shard."""
 
-    def __init__(self, backbone, frozen, engine, entry: Entry, hashes, storage: str, listener: Listener) -> None:
+    def __init__(
+        self, backbone, frozen, engine, entry: Entry, hashes, storage: str, listener: Listener, decide
+    ) -> None:
         self.backbone, self.frozen, self.engine, self.entry = backbone, frozen, engine, entry
-        self.hashes, self.dtype, self.listener = hashes, np.dtype(storage), listener
+        self.hashes, self.dtype, self.listener, self.decide = hashes, np.dtype(storage), listener, decide
         self.ragged = _ragged(frozen.specs, frozen.writes)
         self.mask = next((name for name in frozen.writes if frozen.specs[name].kind == "mask"), None)
         self.runner: Runner = frozen
@@ -200,12 +204,28 @@ class _Fill:
         self._pending: list[tuple[str, Row]] = []
         self._pending_bytes, self._flushed = 0, time.perf_counter()
 
-    def run(self, todo: Sequence[Example]) -> bool:
+    def complete(self, first_of: Mapping[str, Example]) -> bool:
+        """Store what the entry lacks of the examples, by content hash; leave to other runs what they compute already.
+
+        Return False, having stored nothing, where it does not fit on the disk.
+        """
+        while wanted := self.entry.missing(first_of) - self.unreadable.keys():
+            with self.entry.claimed(wanted) as mine:
+                todo = [first_of[one] for one in self.entry.missing(mine)]  # since then others may have stored some
+                if not self._run(sorted(todo, key=lambda e: (-self.backbone.preprocess.size(e), e.name))):
+                    return False
+            theirs = wanted - mine
+            if theirs:
+                self.listener(Note(f"another run is computing {len(theirs):,} of the same features; waiting for it"))
+                self.entry.wait(theirs)
+        return True
+
+    def _run(self, todo: Sequence[Example]) -> bool:
         """Store the features of `todo`; return False, having stored none, where they do not fit on the disk.
 
         Then the rest is decoded nevertheless: what cannot be read must be known before the training starts.
         """
-        batches = self._batches(todo)
+        batches, before = self._batches(todo), self.computed
         for number, (names, decoded) in enumerate(batches):
             inputs = inputs_of(self.backbone, decoded)
             if number == 0:
@@ -216,7 +236,7 @@ class _Fill:
                 deque(batches, maxlen=0)
                 return False
             self._keep(names, rows)
-            self.listener(Progress("frozen pass", self.computed + len(self.unreadable), len(todo)))
+            self.listener(Progress("frozen pass", self.computed - before + len(self.unreadable), len(todo)))
         self._flush()
         return True
 
@@ -233,17 +253,24 @@ class _Fill:
             ) from error
 
     def _batches(self, todo: Sequence[Example]) -> Iterator[tuple[list[str], list[Any]]]:
-        """Decode ahead in threads while the network computes, and leave unreadable inputs out."""
+        """Decode ahead in threads while the network computes, and leave unreadable inputs out.
+
+        All batches but the last are full, and shards hold whole ones: a pass that goes on after a kill has the same
+        batches as one without a break, and therefore the same bits.
+        """
         with ThreadPoolExecutor(2, thread_name_prefix="decode") as pool:
-            groups = iter([todo[i : i + BATCH] for i in range(0, len(todo), BATCH)])
-            ahead = [(group, [pool.submit(self._decode, e) for e in group]) for group in islice(groups, 3)]
+            examples = iter(todo)
+            ahead = deque((e, pool.submit(self._decode, e)) for e in islice(examples, 3 * BATCH))
+            names, inputs = [], []  # type: list[str], list[Any]
             while ahead:
-                group, futures = ahead.pop(0)
-                ahead += [(g, [pool.submit(self._decode, e) for e in g]) for g in islice(groups, 1)]
-                pairs = [(e, f.result()) for e, f in zip(group, futures, strict=True)]
-                names = [self.hashes[e.name] for e, decoded in pairs if decoded is not None]
-                if names:
-                    yield names, [decoded for _, decoded in pairs if decoded is not None]
+                example, future = ahead.popleft()
+                ahead += [(e, pool.submit(self._decode, e)) for e in islice(examples, 1)]
+                if (decoded := future.result()) is not None:
+                    names.append(self.hashes[example.name])
+                    inputs.append(decoded)
+                if len(names) == BATCH or (names and not ahead):
+                    yield names, inputs
+                    names, inputs = [], []
 
     def _decode(self, example: Example) -> Any:
         try:
@@ -257,7 +284,9 @@ class _Fill:
         size = sum(array.nbytes for row in rows for array in row.values()) * total // len(rows)
         within = self.entry.make_room(size, self.listener)
         free = shutil.disk_usage(self.entry.folder).free
-        fits = within and size <= _FREE_SHARE * free
+        fits = self.decide(
+            f"features {self.entry.folder.name} are stored", lambda: within and size <= _FREE_SHARE * free
+        )
         obstacle = "the disk cannot hold the features" if within else "the features exceed the quota of the cache"
         reason = "" if fits else f"{obstacle}, so the frozen part runs in every epoch"
         self.listener(Forecast(total, seconds / len(rows) * total, size, free, cached=fits, reason=reason))

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from headstart.cut import TrainablePart
+from headstart.cut import TrainablePart, hash_tensors
 from headstart.errors import DataError
 from headstart.events import EpochEnded, Listener
 from headstart.features.extract import FeatureSet
 from headstart.tasks.contract import Task
-from headstart.training.loop import DEFAULT_EPOCHS, HeldOut, Labelled, predict_logits, solve_head, train_thawed
+from headstart.training.checkpoint import Checkpoint
+from headstart.training.loop import (
+    DEFAULT_EPOCHS,
+    UNKEPT,
+    HeldOut,
+    Labelled,
+    predict_logits,
+    solve_head,
+    train_thawed,
+)
 from headstart.training.recipe import Recipe
 
 
@@ -47,13 +58,15 @@ class Adapted:
 
 def adapt(
     trainable: TrainablePart, splits: Splits, task: Task, recipe: Recipe, listener: Listener, *,
-    epochs_chosen: bool = False,
+    epochs_chosen: bool = False, checkpoint: Checkpoint = UNKEPT,
 ) -> Adapted:  # fmt: skip
     """Train in place, settle the task, and return what happened; the seed that does best on validation is kept.
 
     Args:
         epochs_chosen: the recipe's number of epochs was chosen on these data, so that no validation is needed.
+        checkpoint: where the training goes on after a kill; what the head's solution takes is not kept.
     """
+    checkpoint = checkpoint.of(identity(trainable, splits, recipe))
     history: list[EpochEnded] = []
 
     def hear(event: EpochEnded) -> None:
@@ -71,7 +84,10 @@ def adapt(
     outcomes = []
     for seed in range(recipe.seed, recipe.seed + recipe.seeds):
         trainable.load_state_dict(probe.state_dict())
-        for event in train_thawed(trainable, task, recipe, train=splits.train, validation=splits.validation, seed=seed):
+        for event in train_thawed(
+            trainable, task, recipe, train=splits.train, validation=splits.validation, seed=seed,
+            checkpoint=checkpoint.at(f"seed {seed}"),
+        ):  # fmt: skip
             hear(event)
         outcomes.append((_validation(trainable, splits, task), copy.deepcopy(trainable.state_dict())))
     trainable.load_state_dict(min(outcomes, key=lambda one: one[0]["eval_loss"])[1])
@@ -92,6 +108,17 @@ def _heard(
         except StopIteration as end:
             return end.value
         hear(event)
+
+
+def identity(trainable: TrainablePart, splits: Splits, recipe: Recipe) -> str:
+    """Return a hash of what a training starts from: weights, examples, targets and settings."""
+    names = [example.name for example in splits.train.features.examples]
+    tensors = dict(trainable.state_dict())
+    for number, part in enumerate((splits.train, splits.validation, splits.test)):
+        if part is not None:
+            tensors[f"indices {number}"] = torch.from_numpy(part.indices)
+            tensors[f"targets {number}"] = torch.from_numpy(part.targets)
+    return hash_tensors(json.dumps([recipe.to_dict(), names]), tensors)
 
 
 def _validation(trainable: TrainablePart, splits: Splits, task: Task) -> dict[str, float]:

@@ -7,10 +7,12 @@ A study of cross-validation and bootstrap for accuracy estimation and model sele
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+import torch
 
 from headstart.cut import TrainablePart
 from headstart.data.dataset import Dataset
@@ -18,9 +20,10 @@ from headstart.errors import DataError
 from headstart.events import EpochEnded, Listener, Progress, ignore
 from headstart.features.extract import FeatureSet
 from headstart.tasks.contract import Task
-from headstart.training.adapt import Adapted, Splits, adapt
+from headstart.training.adapt import Adapted, Splits, adapt, identity
+from headstart.training.checkpoint import Checkpoint
 from headstart.training.continuing import Earlier
-from headstart.training.loop import HeldOut, Labelled, pooled_vectors, predict_logits, stacked
+from headstart.training.loop import UNKEPT, HeldOut, Labelled, pooled_vectors, predict_logits, stacked
 from headstart.training.recipe import Recipe
 
 FEW_FOLDS = 5  # where folds are a means and nobody asked for them
@@ -67,7 +70,7 @@ class _Fold:
 
 def cross_validate(
     trainable: TrainablePart, features: FeatureSet, targets: np.ndarray, folds: Sequence[int], task: Task,
-    recipe: Recipe, *, listener: Listener = ignore,
+    recipe: Recipe, *, listener: Listener = ignore, checkpoint: Checkpoint = UNKEPT,
 ) -> OutOfFold:  # fmt: skip
     """Train and judge once a fold; `trainable` and `task` are afterwards what they were.
 
@@ -80,7 +83,7 @@ def cross_validate(
     for fold in range(recipe.folds):
         trainable.load_state_dict(start)
         splits = splits_of(features, targets, folds, judged=fold, validation=(fold + 1) % recipe.folds)
-        found.append(_judge(trainable, splits, copy.deepcopy(task), recipe))
+        found.append(_judge(trainable, splits, copy.deepcopy(task), recipe, checkpoint.at(f"fold {fold + 1}")))
         listener(Progress("folds", fold + 1, recipe.folds))
     trainable.load_state_dict(start)
     indices = np.concatenate([one.indices for one in found])
@@ -96,12 +99,13 @@ def cross_validate(
 
 def train_on_all(
     trainable: TrainablePart, features: FeatureSet, targets: np.ndarray, folds: Sequence[int], task: Task,
-    recipe: Recipe, found: OutOfFold, *, listener: Listener,
+    recipe: Recipe, found: OutOfFold, *, listener: Listener, checkpoint: Checkpoint = UNKEPT,
 ) -> tuple[Splits, Adapted]:  # fmt: skip
     """Train the model that is kept, on every example, with what the folds have taught; the task is settled on them."""
     if len(trainable.blocks):
         splits = splits_of(features, targets, folds)
-        adapted = adapt(trainable, splits, task, recipe.replace(epochs=found.epochs), listener, epochs_chosen=True)
+        recipe = recipe.replace(epochs=found.epochs)
+        adapted = adapt(trainable, splits, task, recipe, listener, epochs_chosen=True, checkpoint=checkpoint)
     else:  # the exact solution is taken on both parts once the first fold has chosen its strength
         splits = splits_of(features, targets, folds, validation=0)
         adapted = adapt(trainable, splits, task, recipe, listener)
@@ -164,11 +168,26 @@ def splits_of(
     return Splits(part(~np.isin(of, kept_apart)), fold(validation), fold(judged))
 
 
-def _judge(trainable: TrainablePart, splits: Splits, task: Task, recipe: Recipe) -> _Fold:
+def _judge(trainable: TrainablePart, splits: Splits, task: Task, recipe: Recipe, checkpoint: Checkpoint) -> _Fold:
+    """Train and judge one fold, unless that was done before a kill."""
+    started, checkpoint = time.perf_counter(), checkpoint.of(identity(trainable, splits, recipe))
+    saved = checkpoint.read()
+    if saved:
+        arrays = {name: tensor.numpy() for name, tensor in saved.part("fold").items()}
+        return _Fold(**arrays, score=saved.facts["score"], epochs=saved.facts["epochs"])
+    fold = _trained(trainable, splits, task, recipe, checkpoint)
+    facts = asdict(fold)
+    arrays = {name: facts.pop(name) for name in list(facts) if isinstance(facts[name], np.ndarray)}
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    checkpoint.write({"fold": tensors}, {**facts, "seconds": time.perf_counter() - started})
+    return fold
+
+
+def _trained(trainable: TrainablePart, splits: Splits, task: Task, recipe: Recipe, checkpoint: Checkpoint) -> _Fold:
     test = splits.test
     if test is None:
         raise ValueError("a fold must be judged")
-    adapted = adapt(trainable, splits, task, recipe, ignore)
+    adapted = adapt(trainable, splits, task, recipe, ignore, checkpoint=checkpoint)
     raw = predict_logits(trainable, test)
     probe = raw if adapted.probe is None else predict_logits(adapted.probe, test)
     uninformed = np.broadcast_to(task.uninformed(splits.train.targets), raw.shape)

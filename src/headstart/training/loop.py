@@ -7,11 +7,11 @@ arXiv:2202.10054). Both are functions that yield events; printing, bars and repo
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from headstart.cut import Features, TrainablePart, run_blocks, to_device
 from headstart.events import EpochEnded
 from headstart.features.extract import FeatureSet
 from headstart.tasks.contract import Task
+from headstart.training.checkpoint import Checkpoint, Checkpoints
 from headstart.training.recipe import Recipe
 from headstart.types import groups_of
 
@@ -28,6 +29,7 @@ STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 DEFAULT_STRENGTH = 0.01  # where no validation split is possible; measured on photos, texts and commands
 DEFAULT_EPOCHS = 5  # likewise
 _EVALUATION_BATCH = 32
+UNKEPT = Checkpoints().at("training")
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ def train_thawed(
     seed: int,
     limit: TimeLimit | None = None,
     before_look: Callable[[], None] = lambda: None,
+    checkpoint: Checkpoint = UNKEPT,
 ) -> Iterator[EpochEnded]:
     """Train head and thawed blocks together, stop when validation no longer improves, and keep the best weights.
 
@@ -178,30 +181,108 @@ def train_thawed(
     Args:
         limit: ends the training in the middle of an epoch, and lets the learning rates fall over its time.
         before_look: called before every evaluation.
+        checkpoint: where the training goes on, and what it is kept in; events from before are yielded again.
     """
-    steps = math.ceil(len(train) / recipe.batch_size)
-    epochs = recipe.epochs
+    steps, batch = math.ceil(len(train) / recipe.batch_size), recipe.batch_size
     optimizer = _optimizer(trainable, recipe)
     rates = [group["lr"] for group in optimizer.param_groups]
-    keeper = _BestKeeper(trainable, task, validation, before_look)
-    if not trainable.fresh:
-        yield keeper.look(0, float("nan"))
-    for epoch in range(epochs):
+    course = _Course(trainable, optimizer, _BestKeeper(trainable, task, validation, before_look), checkpoint)
+    yield from course.resume()
+    if not course.history and not trainable.fresh:
+        yield course.look(0, float("nan"))
+    while course.epoch < recipe.epochs and not course.over(recipe.patience, limit):
         trainable.train()
-        order = np.random.default_rng([seed, epoch]).permutation(len(train))
-        losses: list[float] = []
-        for features, targets in train.batches(recipe.batch_size, order, device=trainable.device):
-            step = epoch * steps + len(losses)
-            share = limit.share() if limit else step / (epochs * steps)
+        order = np.random.default_rng([seed, course.epoch]).permutation(len(train))[len(course.losses) * batch :]
+        for features, targets in train.batches(batch, order, device=trainable.device):
+            step = course.epoch * steps + len(course.losses)
+            share = limit.share() if limit else step / (recipe.epochs * steps)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * _schedule(share, recipe.warmup)
-            losses.append(_step(trainable, task, optimizer, features, targets, recipe, seed=(seed, step)))
+            loss = _step(trainable, task, optimizer, features, targets, recipe, seed=(seed, step))
+            course.stepped(loss)
             if limit and limit.over():
                 break
-        yield keeper.look(epoch + len(losses) / steps, float(np.mean(losses)))
-        if keeper.stale >= recipe.patience or (limit and limit.over()):
-            break
-    keeper.restore()
+        yield course.end_epoch(steps)
+    course.end()
+
+
+class _Course:
+    """How far a training has come, in memory and in its checkpoint.
+
+    Attributes:
+        epoch: that is being trained. losses: of its steps so far. history: the events of those before.
+    """
+
+    def __init__(
+        self, trainable: TrainablePart, optimizer: torch.optim.Optimizer, keeper: _BestKeeper, checkpoint: Checkpoint
+    ) -> None:
+        self._trainable, self._optimizer, self._keeper = trainable, optimizer, keeper
+        self._checkpoint = checkpoint
+        self._ended = False
+        self.epoch, self.losses, self.history = 0, [], []  # type: int, list[float], list[EpochEnded]
+
+    def resume(self) -> Sequence[EpochEnded]:
+        """Go where the checkpoint is, and return what happened before it."""
+        saved = self._checkpoint.read()
+        if saved is None:
+            return ()
+        facts = saved.facts
+        self._trainable.load_state_dict(saved.part("now"))
+        self._keeper.restore_from(saved.part("best"), facts)
+        self._ended, self.epoch, self.losses = facts["ended"], facts["epoch"], facts["losses"]
+        self.history = [EpochEnded(**event) for event in facts["history"]]
+        _load_optimizer(self._optimizer, saved.part("optimizer"))
+        return self.history
+
+    def look(self, epoch: float, train_loss: float) -> EpochEnded:
+        self.history.append(self._keeper.look(epoch, train_loss))
+        return self.history[-1]
+
+    def stepped(self, loss: float) -> None:
+        self.losses.append(loss)
+        if self._checkpoint.due():
+            self._write()
+
+    def end_epoch(self, steps: int) -> EpochEnded:
+        event = self.look(self.epoch + len(self.losses) / steps, float(np.mean(self.losses)))
+        self.epoch, self.losses = self.epoch + 1, []
+        if self._checkpoint.due():
+            self._write()
+        return event
+
+    def over(self, patience: int, limit: TimeLimit | None) -> bool:
+        enough = self._keeper.stale >= patience or (limit is not None and limit.over())
+        return self._ended or (self.epoch > 0 and enough)
+
+    def end(self) -> None:
+        """Put the best state back; a checkpoint of it needs nothing else."""
+        self._keeper.restore()
+        if not self._ended:
+            self._ended = True
+            self._write()
+
+    def _write(self) -> None:
+        parts = {"now": self._trainable.state_dict()}
+        if not self._ended:
+            parts |= {"best": self._keeper.weights, "optimizer": _optimizer_state(self._optimizer)}
+        facts = {
+            "epoch": self.epoch, "losses": self.losses, "ended": self._ended, "best": self._keeper.best,
+            "stale": self._keeper.stale, "seconds": self._keeper.seconds, "history": [asdict(e) for e in self.history],
+        }  # fmt: skip
+        self._checkpoint.write(parts, facts)
+
+
+def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    states = optimizer.state_dict()["state"]
+    return {f"{number}/{name}": tensor for number, state in states.items() for name, tensor in state.items()}
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    states: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, _, kind = name.partition("/")
+        states.setdefault(int(number), {})[kind] = tensor
+    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 class TimeLimit:
@@ -259,9 +340,18 @@ class _BestKeeper:
         before_look: Callable[[], None],
     ) -> None:
         self._trainable, self._task, self._validation, self._before = trainable, task, validation, before_look
-        self._best, self._weights = math.inf, {}  # type: float, dict[str, Tensor]
+        self.best, self.weights = math.inf, {}  # type: float, dict[str, Tensor]
         self._started = time.perf_counter()
         self.stale = 0
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+    def restore_from(self, weights: dict[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Remember what a checkpoint has remembered."""
+        self.best, self.weights, self.stale = facts["best"], weights, facts["stale"]
+        self._started -= facts["seconds"]
 
     def look(self, epoch: float, train_loss: float) -> EpochEnded:
         """Evaluate on validation and say whether this is the best state so far."""
@@ -270,15 +360,15 @@ class _BestKeeper:
         if self._validation is not None:
             logits = predict_logits(self._trainable, self._validation)
             metrics = self._task.metrics(logits, self._validation.targets, intervals=False)
-            better = metrics["eval_loss"] < self._best
+            better = metrics["eval_loss"] < self.best
             self.stale = 0 if better else self.stale + 1
         if better:
-            self._best = metrics["eval_loss"]
-            self._weights = copy.deepcopy(self._trainable.state_dict())
-        return EpochEnded("thawed", epoch, train_loss, metrics, time.perf_counter() - self._started, better)
+            self.best = metrics["eval_loss"]
+            self.weights = {name: tensor.clone() for name, tensor in self._trainable.state_dict().items()}
+        return EpochEnded("thawed", epoch, train_loss, metrics, self.seconds, better)
 
     def restore(self) -> None:
         """Put the best state back."""
-        if self._weights:
-            self._trainable.load_state_dict(self._weights)
+        if self.weights:
+            self._trainable.load_state_dict(self.weights)
         self._trainable.eval()
