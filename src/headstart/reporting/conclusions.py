@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from math import ceil
 from typing import Any
 
 from headstart.record import Record
@@ -31,12 +32,14 @@ def verdict(record: Record) -> str:
         return ""
     names = ["simple"] if found.key == "simple-model-enough" else list(found.differences)
     gaps = wording.listed([_gap(record, name, found.differences[name]) for name in names])
+    unit = "" if wording.in_percent(record.first_metric) else f"in {wording.metric_name(record.first_metric)} "
     if not found.needed:
-        return f"{_SAID[found.key]}: on the same test examples the adapted model is {gaps}."
+        return f"{_SAID[found.key]}: {unit}on the same test examples the adapted model is {gaps}."
     amount = f"{100 * found.matters:.0f} points" if wording.in_percent(record.first_metric) else f"{found.matters:g}"
     return (
-        f"There are too few test examples to tell whether pre-training helped: at least {found.needed:,} are needed to "
-        f"see a difference of {amount}, and there are {record.test_examples:,}. On these, the adapted model is {gaps}."
+        "There are too few test examples to tell whether pre-training helped: at least "
+        f"{_rounded(found.needed):,} are needed to see a difference of {amount}, and there are "
+        f"{record.test_examples:,}. On these, {unit}the adapted model is {gaps}."
     )
 
 
@@ -96,6 +99,12 @@ def _gap(record: Record, name: str, found: Mapping[str, float]) -> str:
     amount, ends = difference(found["estimate"], found["ci_low"], found["ci_high"], metric)
     unfinished = ", not converged" if control is not None and control.converged is False else ""
     return f"{amount} than {_RIVALS[name]} (95{NO_BREAK}% interval {ends}{unfinished})"
+
+
+def _rounded(count: int) -> int:
+    """Return a number of examples that is an estimate, rounded up to two digits."""
+    places = 10 ** max(0, len(str(count)) - 2)
+    return ceil(count / places) * places
 
 
 def _amount(value: float, metric: str) -> str:
