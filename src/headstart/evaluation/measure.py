@@ -85,6 +85,7 @@ class Run:
 def measure(run: Run) -> Record:
     """Read the test split, for the only time in a run, and return all that is known of it."""
     model, dataset, features = run.model, run.dataset, run.features
+    at = now()
     task, test, logits = _judged_on(run)
     difference, compared = max_abs_difference(run)
     baselines, curves = _baselines(run, test, logits), curves_of(run, test, logits)
@@ -111,7 +112,7 @@ def measure(run: Run) -> Record:
         engine=model.engine, numerics=plugin("engines", model.engine).numerics,
         max_abs_difference=difference, compared=compared, recipe=run.recipe.to_dict(),
         data={"source": dataset.source.name, "fingerprint": dataset.fingerprint, "notes": list(dataset.notes),
-              **_places(run), "trained_on": _trained_on(run), **_tested_on(run, test)},
+              **_places(run), "trained_on": _trained_on(run), **_tested_on(run, test, at)},
         backbone_facts=_backbone_facts(run), environment=environment(), seed_scores=run.adapted.seed_scores,
         resumed_from=run.resumed_from, **curves,
     )  # fmt: skip
@@ -182,12 +183,12 @@ def _places(run: Run) -> dict[str, str]:
     return places
 
 
-def _tested_on(run: Run, test: Labelled | None) -> dict[str, Any]:
-    """Return the content hashes of what was judged, so that another look at it is noticed, and the time."""
+def _tested_on(run: Run, test: Labelled | None, at: str) -> dict[str, Any]:
+    """Return the content hashes of what was judged, so that another look at it is noticed, and the time `at` which."""
     if test is None:
         return {}
     names = (run.features.examples[index].name for index in test.indices)
-    return {"tested_on": sorted(run.dataset.hashes[name] for name in names), "tested_at": now()}
+    return {"tested_on": sorted(run.dataset.hashes[name] for name in names), "tested_at": at}
 
 
 def _why_untested(dataset: Dataset) -> str:
