@@ -98,7 +98,7 @@ def _point(task: Task, outcomes: np.ndarray, of: np.ndarray, learnt: int) -> Poi
     else:
         low, high = bootstrap(task.score, outcomes, groups=of, resamples=_RESAMPLES)
     score = task.score(outcomes)
-    return Point(learnt, score, min(low, score), max(high, score), len(np.unique(of)))
+    return Point(learnt, score, min(low, score), max(high, score), len(outcomes) // DRAWS)
 
 
 def _nested(groups: np.ndarray, *, seed: int) -> np.ndarray:

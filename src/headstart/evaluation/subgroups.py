@@ -18,7 +18,8 @@ from headstart.training.loop import Labelled
 from headstart.types import Example, Kind
 
 FEWEST = 5  # examples, below which a subgroup is not listed
-FEW = 20  # below which its score is marked
+FEW = 20  # below which it is said that they are few
+MOST = 20  # subgroups in a table
 _RESAMPLES = 300
 _UNITS = {"text": "characters", "audio": "seconds", "image": "kB"}
 
@@ -26,13 +27,13 @@ _UNITS = {"text": "characters", "audio": "seconds", "image": "kB"}
 def subgroup_tables(task: Task, judged: Labelled, logits: np.ndarray) -> list[Section]:
     """Return a table for each way to divide what was judged that leaves at least two parts."""
     examples = [judged.features.examples[index] for index in judged.indices]
-    outcomes = task.outcomes(logits, judged.targets)
-    ways = {
-        "Group by group": _by(example.group for example in examples),
-        "Folder by folder": _by_folder(examples),
-        "Short and long" if task.kind != "image" else "Small and large files": _by_size(examples, task.kind),
-    }
-    tables = (_table(title, parts, task, outcomes, judged.groups) for title, parts in ways.items())
+    outcomes, groups = task.outcomes(logits, judged.targets), judged.groups
+    by_size = "Small and large files" if task.kind == "image" else "Short and long"
+    tables = [
+        _table("Group by group", _by(example.group for example in examples), task, outcomes, None),
+        _table("Folder by folder", _by_folder(examples), task, outcomes, groups),
+        _table(by_size, _by_size(examples, task.kind), task, outcomes, groups),
+    ]
     return [table for table in tables if len(table.rows) > 1]
 
 
@@ -80,10 +81,7 @@ def _size(example: Example, kind: Kind) -> float:
 
 
 def _span(sizes: np.ndarray) -> str:
-    low, high = (
-        f"{end:.1f}" if sizes.max() < 100 and sizes.dtype.kind == "f" else f"{end:.0f}"
-        for end in (sizes.min(), sizes.max())
-    )
+    low, high = (f"{end:.0f}" if end >= 100 else f"{end:.3g}" for end in (sizes.min(), sizes.max()))
     return low if low == high else f"{low} to {high}"
 
 
@@ -95,24 +93,25 @@ def _table(title: str, parts: Parts, task: Task, outcomes: np.ndarray, groups: S
             score = task.score(outcomes[places])
             low, high = _interval(task, outcomes[places], of)
             rows.append([name, [score, min(low, score), max(high, score)], len(places)])
-    left_out = len(parts) - len(rows)
-    few = sum(row[2] < FEW for row in rows)
+    rows.sort(key=lambda row: row[1][2])
     return Table(
         title,
         columns=["Part", f"eval_{task.metric}", "Test examples"],
         formats=["name", "percent" if task.metric == "accuracy" else "number", "count"],
-        rows=sorted(rows, key=lambda row: row[1][0]),
-        note=" ".join(_notes(left_out, few, len(rows))),
-        weakest_by=1,
+        rows=rows[:MOST],
+        note=" ".join(_notes(len(parts), rows)),
     )
 
 
-def _notes(left_out: int, few: int, count: int) -> list[str]:
-    notes = ["The weakest first, with 95 % intervals: of many parts, some are weak by chance alone."]
+def _notes(count: int, rows: Sequence[Sequence[Any]]) -> list[str]:
+    few = sum(row[2] < FEW for row in rows[:MOST])
+    notes = ["In the order of what is surely weak, by the upper end of the 95 % interval."]
+    if len(rows) > MOST:
+        notes.append(f"These are {MOST} of {len(rows)}: of so many, some are weak by chance alone.")
     if few:
-        notes.append(f"{few} of {count} have fewer than {FEW} examples, which say little.")
-    if left_out:
-        notes.append(f"{left_out} with fewer than {FEWEST} are not listed.")
+        notes.append(f"{few} of them {'has' if few == 1 else 'have'} fewer than {FEW} examples, which say little.")
+    if count > len(rows):
+        notes.append(f"Parts with fewer than {FEWEST} examples are not listed: {count - len(rows)}.")
     return notes
 
 

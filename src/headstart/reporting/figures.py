@@ -142,10 +142,11 @@ def reliability(record: Record) -> Markup:
         return Markup()
     low = min(0.9, *(math.floor(10 * min(p.place, p.ci_low)) / 10 for p in (*found.before, *found.after)))
     with _style():
-        figure, axes = _figure(3.6)
+        figure, axes = _figure(3.4)
         axes.plot((low, 1), (low, 1), color=LINE, linewidth=1.2)
-        places, shares = zip(*((point.place, point.score) for point in found.before), strict=True)
-        axes.plot(places, shares, "o", color=MUTED, fillstyle="none", markersize=6, label="Before", clip_on=False)
+        if found.temperature != 1:
+            places, shares = zip(*((point.place, point.score) for point in found.before), strict=True)
+            axes.plot(places, shares, "o", color=MUTED, fillstyle="none", markersize=6, label="Before", clip_on=False)
         for number, point in enumerate(found.after):
             _interval(
                 axes, point, point.place, ACCENT, upright=True, label="" if number else "Calibrated, with interval"
@@ -156,7 +157,8 @@ def reliability(record: Record) -> Markup:
             axis.set_major_formatter(_as_percent)
         axes.set_xlabel("Stated probability")
         axes.set_ylabel("Share that is so")
-        axes.legend(loc="upper left", frameon=False)
+        if found.temperature != 1:
+            axes.legend(loc="upper left", frameon=False)
         told = [f"{wording.percent(p.place)} stated, {_told(p, 'eval_accuracy')} are so" for p in found.after]
         return _svg(figure, "reliability", "Stated probabilities and what came true", "; ".join(told))
 
