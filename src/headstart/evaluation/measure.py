@@ -36,7 +36,10 @@ from headstart.training.recipe import Recipe
 from headstart.types import SPLITS
 
 COMPARED = 16  # examples whose logits are compared with the uncut network
-_LIBRARIES = ("headstart", "torch", "transformers", "openvino", "numpy", "scikit-learn", "safetensors")
+_LIBRARIES = (
+    "headstart", "torch", "transformers", "tokenizers", "openvino", "numpy", "scipy", "scikit-learn", "safetensors",
+    "pillow", "soundfile", "soxr",
+)  # fmt: skip
 
 
 class Stages:
