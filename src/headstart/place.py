@@ -23,9 +23,9 @@ def given_path(value: str | os.PathLike[str], *, what: str) -> Path:
     """
     written = os.fspath(value)
     if not written.strip():
-        raise UsageError(f"{what} is `{written}`, which names nothing", "give a path; `.` is the folder you are in")
+        raise UsageError(f"no path was given for {what}", "give one; `.` is the folder you are in")
     if _ADDRESS.match(written):
-        raise UsageError(f"{what} is the address `{written}`", "download it first, and give the path of what you have")
+        raise UsageError(f"`{written}` is an address, and {what} must lie on this machine", "download it first")
     return Path(os.path.expanduser(written))  # noqa: PTH111  (unlike pathlib, it raises on no name at all)
 
 

@@ -287,7 +287,7 @@ def test_unlabelled_held_out_pictures_are_refused(tmp_path: Path):
     shutil.copytree(tmp_path / "train" / "colour0", tmp_path / "test")
     with pytest.raises(DataError, match="test` holds 6 pictures, but no folders of classes") as caught:
         open_dataset(tmp_path)
-    assert "`test/<class>/1.jpg`" in caught.value.hint
+    assert "/test/<class>/1.jpg`" in caught.value.hint
 
 
 def test_pictures_beside_the_splits_are_counted(tmp_path: Path):

@@ -17,5 +17,5 @@ def test_the_home_folder_is_meant_by_its_sign(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("written", ["", "  ", "https://example.org/photos.zip", "s3://photos"])
 def test_nothing_and_addresses_are_no_paths(written: str) -> None:
-    with pytest.raises(UsageError, match="the data is"):
+    with pytest.raises(UsageError, match="the data"):
         given_path(written, what="the data")

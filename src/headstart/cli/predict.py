@@ -56,13 +56,18 @@ def command(
                 console.say_json(_as_json(one.name, answer, model))
             else:
                 _print(one.name, answer, model, top)
+    if bad == len(found) and not as_json:
+        raise DataError("none of the inputs can be used", f"give other ones: the model reads {model.kind} inputs")
     if bad == len(found):
         raise typer.Exit(1)
 
 
 def _given(texts: list[str], pairs: list[str]) -> list[Example | Skipped]:
     if not pairs:
-        return [Example(text, {"text": text}) if text.strip() else Skipped(text, "is empty") for text in texts]
+        return [
+            Example(text, {"text": text}) if text.strip() else Skipped(f"--text {number}", "it is empty")
+            for number, text in enumerate(texts, start=1)
+        ]
     if len(pairs) != len(texts):
         raise UsageError(f"there are {len(texts)} --text and {len(pairs)} --text-pair", "give one for each --text")
     return [Example(text, {"text": text, "text_pair": pair}) for text, pair in zip(texts, pairs, strict=True)]

@@ -103,7 +103,8 @@ def require_classes(
     labels = {name for example in examples for name in form.classes(example.target)}
     if len(labels) < form.least_classes:
         has = f"one class, `{next(iter(labels))}`" if labels else "no class"
-        raise DataError(f"`{path}` has {has}{left_out}", "at least two classes are needed")
+        needed = "at least two classes are needed" if form.least_classes > 1 else "some examples must have a class"
+        raise DataError(f"`{path}` has {has}{left_out}", needed)
 
 
 def _way_out(skipped: Sequence[Skipped]) -> str:

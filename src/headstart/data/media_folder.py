@@ -111,7 +111,7 @@ class MediaFolder(Format):
 
     def _refuse_wrong_level(self, root: Path, folder: Path, files: list[_File], classes: set[str]) -> None:
         """Raise where the folder given is one too high or too low, or has no classes."""
-        layout = LAYOUT.format(root=folder.name, ending=self.ending)
+        layout = LAYOUT.format(root=folder.relative_to(root.parent), ending=self.ending)
         if not classes and files:
             above = folder.resolve().parent
             if folder == root and self._sees_classes(above):
