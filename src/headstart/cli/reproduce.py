@@ -36,7 +36,8 @@ def command(
 
 def _lines(found: Reproduction) -> Iterator[str]:
     for row in found.differences:
-        yield f"{row['what']}: {row['before']} before, {row['after']} now"
+        before, after = ("none" if row[key] is None else row[key] for key in ("before", "after"))
+        yield f"{row['what']}: {before} before, {after} now"
     if found.test_examples:
         kept = found.test_examples - found.changed_predictions
         yield f"{kept:,} of {found.test_examples:,} predictions for the test examples are the same"
