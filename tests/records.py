@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from headstart.record import Control, Judged, Matrix, Record
+from headstart.record import Abstention, Calibration, Control, Growth, Judged, Matrix, Point, Record
 from headstart.tasks.classification import per_class_table
 
 LABELS = {
@@ -88,6 +88,9 @@ def sample_record(kind: str = "image", **changes: Any) -> Record:
             for depth, score in enumerate(np.linspace(0.35, 0.92, blocks).round(3).tolist(), start=1)
         ],
         seed_scores=[0.87],
+        calibration=_calibration(),
+        abstention=_abstention(),
+        growth=_growth(),
     )
     return dataclasses.replace(record, **changes)
 
@@ -168,6 +171,29 @@ def _epoch(stage: str, epoch: float, train_loss: float | None, loss: float, accu
         "seconds": 3.1 * epoch,
         "best": best,
     }
+
+
+def _point(place: float, score: float, count: int) -> Point:
+    from headstart.intervals import wilson
+
+    return Point(place, score, *wilson(score * count, count), count)
+
+
+def _calibration() -> Calibration:
+    stated = (0.45, 0.6, 0.72, 0.83, 0.9, 0.95, 0.98, 0.99)
+    before = [_point(place, place - 0.12 * (1 - place) - 0.06, 20) for place in stated]
+    after = [_point(place - 0.06, place - 0.12 * (1 - place) - 0.06, 20) for place in stated]
+    return Calibration(1.42, 0.071, 0.019, 0.048, before, after)
+
+
+def _abstention() -> Abstention:
+    curve = [_point(n / 20, 0.98 - 0.1 * (n / 20) ** 3, 8 * n) for n in range(2, 21)]
+    return Abstention(curve, 0.71, _point(0.8, 0.8, 160), _point(0.8, 0.94, 128), 0.94)
+
+
+def _growth() -> Growth:
+    points = [_point(place, score, 200) for place, score in ((25, 0.61), (50, 0.74), (100, 0.83), (200, 0.88))]
+    return Growth(points, Point(200, 0.05, 0.02, 0.08, 200))
 
 
 def _per_class(labels: tuple[str, ...], counts: np.ndarray) -> list[dict[str, Any]]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from headstart.errors import MachineError
-from headstart.record import Control, Judged, Matrix, Scatter, Table
-from headstart.reporting import wording
+from headstart.record import Calibration, Control, Growth, Judged, Matrix, Point, Scatter, Table
+from headstart.reporting import certainty, wording
 from headstart.reporting.report import pairs, render, strip, write_report
 from headstart.reporting.showcase import MISTAKES, mistakes, right
 from records import sample_record
@@ -47,7 +47,8 @@ class Page(HTMLParser):
 
 def bare(kind="image", **changes):
     """Return a record without curves, which take the most time to draw."""
-    return sample_record(kind, **{"history": [], "depths": []} | changes)
+    curves = {"history": [], "depths": [], "calibration": None, "abstention": None, "growth": None}
+    return sample_record(kind, **curves | changes)
 
 
 def spoilt(record):
@@ -80,7 +81,7 @@ def test_the_page_is_well_formed_and_asks_no_other_host(kind):
     page = render(sample_record(kind))
     parsed = Page(page)
     assert parsed.tags.count("h1") == 1
-    assert parsed.tags.count("svg") == 3
+    assert parsed.tags.count("svg") == 6
     assert "http" not in page.replace("http-equiv", "")
     ids = [value for name, value in parsed.attributes if name == "id"]
     assert len(ids) == len(set(ids))
@@ -122,6 +123,9 @@ def test_without_test_examples_it_says_so_and_claims_nothing():
         judged=[],
         history=[],
         depths=[],
+        calibration=Calibration(1.3),
+        abstention=None,
+        growth=Growth(missing="there are too few"),
         validation={},
         compared=0,
         max_abs_difference=math.nan,
@@ -130,6 +134,8 @@ def test_without_test_examples_it_says_so_and_claims_nothing():
     assert "There were no test examples: all 4 examples were needed for training." in page
     assert "was not measured" in page
     assert "nan" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL).split()
+    assert "divides all its logits by 1.30" in page
+    assert "That was not measured: there are too few." in page
     assert "<svg" not in page
 
 
@@ -145,6 +151,44 @@ def test_history_without_validation_or_with_losses_that_are_no_numbers():
 
 def test_a_baseline_that_had_not_converged_is_said_to_be_so():
     assert render(bare()).count("not converged") == 2
+
+
+def said(sentence: str) -> str:
+    return sentence.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_how_sure_it_is_follows_from_the_numbers():
+    record = sample_record()
+    assert said(certainty.calibration(record)) == (
+        "On examples outside the test that it had not learnt from it was too sure, so the model divides all its logits "
+        "by 1.42. No answer changes by that. On the test examples its probabilities are off by 1.9 points on average, "
+        "before by 7.1. Probabilities that hold exactly would seem off by up to 4.8 on as few."
+    )
+    assert said(certainty.abstention(record)) == (
+        "An answer that is less than 71 % sure is marked as unsure. On examples outside the test that it had not "
+        "learnt from, 94 % of the other answers were right. Of the test examples, 80 % (95 % interval 73–85 %) are at "
+        "least as sure, and of these 94 % (95 % interval 88–97 %) are right; of all, 88 %."
+    )
+    plain = bare(calibration=dataclasses.replace(record.calibration, temperature=1.0))
+    assert "held within noise, so they are left as they are" in certainty.calibration(plain)
+    assert "too few examples to calibrate" in certainty.calibration(bare())
+    unmarked = bare(abstention=dataclasses.replace(record.abstention, threshold=None))
+    assert "No answer is marked as unsure" in certainty.abstention(unmarked)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "sentence"),
+    [
+        (0.02, 0.08, "More examples would help: with 200 examples a linear head is 5 points better than with 100"),
+        (-0.01, 0.015, "More examples of this kind would gain little"),
+        (-0.02, 0.09, "These are too few to tell"),
+    ],
+)
+def test_whether_more_examples_would_help_follows_from_the_interval(low, high, sentence):
+    growth = sample_record().growth
+    record = bare(growth=dataclasses.replace(growth, gain=Point(200, 0.05, low, high, 200)))
+    assert sentence in certainty.growth(record)
+    assert "Would more examples help?" in render(record)
 
 
 def test_the_spread_over_seeds_is_said_where_there_were_several():

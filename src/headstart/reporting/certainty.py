@@ -34,7 +34,7 @@ def calibration(record: Record) -> str:
     before, after, chance = (_points(error) for error in (found.ece_before, found.ece_after, found.ece_by_chance))
     earlier = "" if found.temperature == 1 else f", before by {before}"
     return (
-        f"{fitted} On the {_judged(record)} they are off by {after} points on average{earlier}. "
+        f"{fitted} On the {_judged(record)} its probabilities are off by {after} points on average{earlier}. "
         f"Probabilities that hold exactly would seem off by up to {chance} on as few."
     )
 
