@@ -25,9 +25,10 @@ class Excel(TableFormat):
     suffixes: ClassVar[tuple[str, ...]] = (".xlsx",)
 
     def open_table(self, path: Path) -> Table:
-        with _documented(path) as openpyxl:
+        # Opened here: openpyxl leaves a damaged file open.
+        with _documented(path) as openpyxl, path.open("rb") as file:
             _refuse_unsafe(path)
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
             try:
                 return _read(path, book)
             finally:
