@@ -160,9 +160,9 @@ def said(sentence: str) -> str:
 def test_how_sure_it_is_follows_from_the_numbers():
     record = sample_record()
     assert said(certainty.calibration(record)) == (
-        "On examples outside the test that it had not learnt from it was too sure, so the model divides all its logits "
-        "by 1.42. No answer changes by that. On the test examples its probabilities are off by 1.9 points on average, "
-        "before by 7.1. Probabilities that hold exactly would seem off by up to 4.8 on as few."
+        "On examples outside the test that it had not learnt from, it was too sure, so the model divides all its "
+        "logits by 1.42. No answer changes by that. On the test examples its probabilities are off by 1.9 points on "
+        "average, before by 7.1. Probabilities that hold exactly would seem off by up to 4.8 on as few."
     )
     assert said(certainty.abstention(record)) == (
         "An answer that is less than 71 % sure is marked as unsure. On examples outside the test that it had not "

@@ -22,10 +22,10 @@ def calibration(record: Record) -> str:
     if found is None:
         return "Its probabilities are as the training left them: there are too few examples to calibrate them on."
     if found.temperature == 1:
-        fitted = f"On {_HELD_OUT} its probabilities held within noise, so they are left as they are."
+        fitted = f"On {_HELD_OUT}, its probabilities held within noise, so they are left as they are."
     else:
         fitted = (
-            f"On {_HELD_OUT} it was {'too' if found.temperature > 1 else 'not'} sure"
+            f"On {_HELD_OUT}, it was {'too' if found.temperature > 1 else 'not'} sure"
             f"{'' if found.temperature > 1 else ' enough'}, so the model divides all its logits by "
             f"{found.temperature:.2f}. No answer changes by that."
         )

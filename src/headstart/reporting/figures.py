@@ -154,6 +154,7 @@ def reliability(record: Record) -> Markup:
         axes.set_xlim(low, 1)
         axes.set_ylim(low, 1)
         for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(_few_ticks())
             axis.set_major_formatter(_as_percent)
         axes.set_xlabel("Stated probability")
         axes.set_ylabel("Share that is so")
@@ -282,6 +283,12 @@ def _as_percent(value: float, _: Any) -> str:
 def _line(axes: Axes, epochs: Sequence[float], values: Iterable[float | None], colour: str) -> None:
     points = [math.nan if value is None else value for value in values]
     axes.plot(epochs, points, color=colour, linewidth=1.6, marker="o" if len(points) <= 40 else "", markersize=4)
+
+
+def _few_ticks() -> Any:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(6)
 
 
 def _whole_ticks(axes: Axes) -> None:
