@@ -183,3 +183,5 @@ def test_a_folder_that_cannot_be_made_is_said_before_anything_is_computed(
     code, _, err = says(capsys, "check", tmp_path / "nowhere", "--output-dir", tmp_path / "file" / "out")
     assert code == 1
     assert "cannot be made" in err
+    code, _, err = says(capsys, "check", tmp_path / "nowhere", "--output-dir", tmp_path / "out")
+    assert (code, (tmp_path / "out").exists()) == (1, False)

@@ -136,7 +136,10 @@ def _dates(examples: Collection[Example]) -> Iterator[tuple[str, float]]:
 
 def _notes(evidence: Evidence) -> Iterator[str]:
     """Say what was not looked at."""
-    examples = len(evidence.dataset.examples)
+    examples, labels = len(evidence.dataset.examples), evidence.dataset.labels
+    if len(labels) < evidence.dataset.form.least_classes:
+        there = f"one class, `{labels[0]}`" if labels else "no class"
+        yield f"There is {there}: at least two are needed to learn them."
     if evidence.vectors is None:
         yield "No backbone was run: doubtful labels and examples that are too long were not looked for."
     elif len(evidence.embedded) < examples:

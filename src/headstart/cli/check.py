@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,7 +34,6 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Look for duplicates, leaks, doubtful labels and empty inputs, and suggest corrections."""
-    folder = _new_folder(output_dir)
     given = {
         "text_column": text_column,
         "text_pair_column": text_pair_column,
@@ -43,27 +44,30 @@ def command(
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     from headstart import api
 
-    with console.listening() as listener:
-        found = api.check(
-            data,
-            vectors=not no_features,
-            listener=listener,
-            task=task,
-            backbone=backbone,
-            device=device,
-            **settings,
-        )
-    written = _write(found, folder) if folder else []
+    with _new_folder(output_dir) as folder:
+        with console.listening() as listener:
+            found = api.check(
+                data,
+                vectors=not no_features,
+                listener=listener,
+                task=task,
+                backbone=backbone,
+                device=device,
+                **settings,
+            )
+        written = _write(found, folder) if folder else []
     if as_json:
         console.say_json(found.to_json())
         return
     _say(found, written)
 
 
-def _new_folder(name: str | None) -> Path | None:
-    """Return the folder to write, having made it, so that a long look at the data is not in vain."""
+@contextmanager
+def _new_folder(name: str | None) -> Iterator[Path | None]:
+    """Give the folder to write, made before the long look at the data, and taken away when nothing comes of that."""
     if name is None:
-        return None
+        yield None
+        return
     folder = Path(name)
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -73,7 +77,12 @@ def _new_folder(name: str | None) -> Path | None:
         raise MachineError(
             f"the folder `{folder}` cannot be made: {error.strerror}", "give another --output-dir"
         ) from error
-    return folder
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OSError):  # something is in it
+            folder.rmdir()
+        raise
 
 
 def _write(found: Findings, folder: Path) -> list[Path]:
