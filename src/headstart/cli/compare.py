@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from headstart import console
-from headstart.cli.contract import Device, Json, LabelColumns, TextColumn, TextPairColumn, joined, trained_column
+from headstart.cli.contract import Device, Json, LabelColumns, TextColumn, TextPairColumn, trained_columns
 from headstart.cli.evaluate import metric_lines
 
 CLASSES = 5  # in which the two differ most
@@ -28,12 +28,7 @@ def command(
     from headstart import api
 
     first, second = api.load(a, device=device), api.load(b, device=device)
-    columns = {
-        "text_column": trained_column(first, "text", text_column),
-        "text_pair_column": trained_column(first, "text_pair", text_pair_column),
-        "label_column": trained_column(first, "label", joined(label_column)),
-        "group_column": trained_column(first, "group", None),
-    }
+    columns = trained_columns(first, text=text_column, text_pair=text_pair_column, label=label_column)
     with console.listening() as listener:
         found = api.compare(first, second, data, listener=listener, **columns)
     if as_json:

@@ -26,6 +26,14 @@ def trained_column(model: Model, role: str, given: str | None) -> str:
     return given or (record.recipe.get(f"{role}_column", role) if record else role)
 
 
+def trained_columns(
+    model: Model, *, text: str | None, text_pair: str | None, label: list[str] | None
+) -> dict[str, str]:
+    """Return what all columns of labelled data are called, by the names of the options of `headstart.evaluate`."""
+    given = {"text": text, "text_pair": text_pair, "label": joined(label), "group": None}
+    return {f"{role}_column": trained_column(model, role, name) for role, name in given.items()}
+
+
 def joined(columns: list[str] | None) -> str | None:
     """Return columns that were named one by one as recipes write them, with commas."""
     return ",".join(columns) if columns else None

@@ -14,8 +14,7 @@ from headstart.cli.contract import (
     ModelDir,
     TextColumn,
     TextPairColumn,
-    joined,
-    trained_column,
+    trained_columns,
 )
 
 
@@ -32,12 +31,7 @@ def command(
     from headstart import api
 
     model = api.load(model_dir, device=device)
-    columns = {
-        "text_column": trained_column(model, "text", text_column),
-        "text_pair_column": trained_column(model, "text_pair", text_pair_column),
-        "label_column": trained_column(model, "label", joined(label_column)),
-        "group_column": trained_column(model, "group", None),
-    }
+    columns = trained_columns(model, text=text_column, text_pair=text_pair_column, label=label_column)
     with console.listening() as listener:
         measured = api.evaluate(model, data, listener=listener, **columns)
     if as_json:
