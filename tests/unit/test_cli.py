@@ -311,5 +311,5 @@ def test_processes_exit_with_the_code(arguments, code, tmp_path):
 
 def test_a_reader_that_leaves_early_is_no_bug(tmp_path):
     command = f"{sys.executable} -m headstart models | true"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert done.stderr == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import struct
+import sys
 import time
 import wave
 import zlib
@@ -330,6 +331,6 @@ def test_mutated_recordings_decode_or_are_unreadable(tmp_path: Path, ending: str
 def test_a_missing_decoder_names_its_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, extra: str, open_media: Callable
 ):
-    monkeypatch.setitem(__import__("sys").modules, package, None)
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtra, match=rf"headstart\[{extra}\]"):
         open_media(tmp_path / "a")
