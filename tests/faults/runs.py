@@ -22,7 +22,7 @@ from networks import FAMILIES, write_examples, write_network
 from samples import write_photos
 
 # What is written anew with every run: times and, in the report and the card, scores of other times.
-TIMED = {"headstart.json", "report.html", "README.md"}
+TIMED = {"headstart.json", "report.html", "README.md", "looks.json"}
 USUAL = {"freeze": 2, "epochs": 2, "batch_size": 5, "dropout": 0.2, "baselines": False, "block_learning_rate": 1e-3}
 
 

@@ -211,10 +211,23 @@ def test_a_catalogue_that_cannot_grow_is_a_full_disk_too(entry: Entry) -> None:
     assert values(reopened(entry), "a") == expected("a")
 
 
-def test_a_damaged_catalogue_is_an_error_with_a_way_out(tmp_path: Path) -> None:
-    (tmp_path / "catalogue.sqlite").write_bytes(b"no database, and longer than a header of one would be" * 40)
+NO_CATALOGUE = b"no database, and longer than a header of one would be" * 40
+
+
+def test_a_damaged_catalogue_is_written_anew_from_the_shards(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path)
+    fill(cache.entry(FACTS, ()), "a", "b")
+    cache.close()
+    (tmp_path / "catalogue.sqlite").write_bytes(NO_CATALOGUE)
+    again = FeatureCache(tmp_path).entry(FACTS, ())
+    assert again.missing(["a", "b", "c"]) == {"c"}
+    assert values(again, "a", "b") == expected("a", "b")
+
+
+def test_a_damaged_catalogue_is_left_alone_while_another_run_has_it_open(entry: Entry) -> None:
+    (entry.folder.parent / "catalogue.sqlite").write_bytes(NO_CATALOGUE)
     with pytest.raises(MachineError, match="cannot be used") as caught:
-        FeatureCache(tmp_path)
+        FeatureCache(entry.folder.parent)
     assert "remove it" in caught.value.hint
 
 

@@ -12,9 +12,8 @@ import json
 import shutil
 import tempfile
 import time
-import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from headstart.errors import DataError, HeadstartError
 from headstart.events import Listener, ignore
 from headstart.features import claims, quota
 from headstart.features.catalogue import Catalogue
+from headstart.features.lease import Lease
 from headstart.features.shard import Row, Shard, write_shard
 from headstart.place import cache_folder, copies_folder
 
@@ -40,7 +40,7 @@ class FeatureCache:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder() / "features"
         self._catalogue = Catalogue(self.folder)
-        self._leases: list[quota.Lease] = []
+        self._leases: list[Lease] = []
         quota.sweep(self._catalogue, self.folder)
 
     def entry(self, facts: dict[str, Any], ragged: Sequence[str]) -> Entry:
@@ -48,8 +48,10 @@ class FeatureCache:
         description = json.dumps({"format": _FORMAT, **facts}, sort_keys=True)
         key = xxhash.xxh3_128(description.encode()).hexdigest()
         now = time.time()
-        # Before the entry is named: from here on nobody evicts it.
-        self._leases.append(quota.Lease(self.folder, key))
+        with self._catalogue.explained():
+            # Before the entry is named: from here on nobody evicts it.
+            self._leases.append(Lease(self.folder, key))
+            (self.folder / key).mkdir(exist_ok=True, mode=0o700)
         with self._catalogue.transaction() as database:
             database.execute(
                 "INSERT INTO entry VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET used = excluded.used",
@@ -93,7 +95,6 @@ class Entry:
         self._catalogue, self.folder, self._key = catalogue, folder, key
         self._ragged = tuple(ragged)
         self._shards: dict[int, Shard] = {}
-        folder.mkdir(exist_ok=True, mode=0o700)
 
     def missing(self, examples: Iterable[str]) -> set[str]:
         """Return which of these example hashes must be computed; rows of damaged shards are among them."""
@@ -128,8 +129,7 @@ class Entry:
         Raises:
             NoSpace: the disk is full; earlier shards stay.
         """
-        path = self.folder / f"{uuid.uuid4().hex}.safetensors"
-        checksum = write_shard(path, rows, self._ragged, examples)
+        path, checksum = write_shard(self.folder, rows, self._ragged, examples)
         size = path.stat().st_size
         try:
             self._register(path.name, size, checksum, seconds, examples)
@@ -194,4 +194,5 @@ class Entry:
             database.execute("DELETE FROM shard WHERE id = ?", (shard,))
         self._shards.pop(shard, None)
         for (file,) in files:
-            (self.folder / file).unlink(missing_ok=True)
+            with suppress(OSError, ValueError):  # the name may be what is damaged
+                (self.folder / file).unlink()

@@ -71,7 +71,7 @@ def _of_others(folder: Path) -> set[str]:
     """Return what living runs have claimed; claims of dead ones are removed."""
     found: set[str] = set()
     for path in _claims(folder):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # it has just been withdrawn
             descriptor = os.open(path, os.O_RDONLY)
             try:
                 if _free(descriptor):
@@ -104,6 +104,8 @@ def _free(descriptor: int) -> bool:
 
 
 def _withdraw(path: Path, file: TextIO) -> None:
-    path.unlink(missing_ok=True)
-    with suppress(OSError):  # what could not be written is not wanted any more
+    # What cannot be removed is that of a dead run once its lock is gone, and what could not be written is not wanted.
+    with suppress(OSError):
+        path.unlink()
+    with suppress(OSError):
         file.close()

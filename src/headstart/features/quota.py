@@ -1,8 +1,4 @@
-"""How large the cache may grow, and what leaves it first: whole entries, the least recently used, none that a run uses.
-
-A run holds a shared lock on the lease file of each entry that it uses. The system drops the lock with the process,
-however that ends, so that no lease is ever stale. Where locks cannot be had, nothing is evicted.
-"""
+"""How large the cache may grow, and what leaves it first: whole entries, the least recently used, none in use."""
 
 from __future__ import annotations
 
@@ -15,11 +11,7 @@ from pathlib import Path
 from headstart.errors import UsageError
 from headstart.events import Listener, Note, ignore
 from headstart.features.catalogue import Catalogue
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from headstart.features.lease import alone, in_use, lease_of
 
 VARIABLE = "HEADSTART_CACHE_QUOTA"
 DEFAULT_BYTES = 20 * 10**9
@@ -44,19 +36,6 @@ def quota_bytes() -> int:
         raise UsageError(f"{VARIABLE} is `{given}`, which is no size", "write it like `20 GB` or `500 MB`") from None
 
 
-class Lease:
-    """Keeps an entry from being evicted until it is released or the process ends."""
-
-    def __init__(self, folder: Path, key: str) -> None:
-        self._descriptor = _open(folder, key)
-        if fcntl:
-            with suppress(OSError):  # file systems without locks; none of their entries can be evicted either
-                fcntl.flock(self._descriptor, fcntl.LOCK_SH)
-
-    def release(self) -> None:
-        os.close(self._descriptor)
-
-
 def make_room(catalogue: Catalogue, folder: Path, needed: int, listener: Listener = ignore) -> bool:
     """Evict until `needed` more bytes stay within the quota, and say whether they do.
 
@@ -69,7 +48,7 @@ def make_room(catalogue: Catalogue, folder: Path, needed: int, listener: Listene
     for key, used, size in candidates:
         if kept + needed <= quota:
             break
-        if size and not _in_use(folder, key):
+        if size and not in_use(lease_of(folder, key)):
             leaving.append((key, used, size))
             kept -= size
     if kept + needed > quota:
@@ -86,19 +65,13 @@ def evict(catalogue: Catalogue, folder: Path, key: str) -> bool:
 
     Its rows go first: a kill in between leaves files that nobody looks for, and `sweep` finds them.
     """
-    if not fcntl:
-        return False
-    descriptor = _open(folder, key)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with alone(lease_of(folder, key)) as nobody_else:
+        if not nobody_else:
+            return False
         with catalogue.transaction() as database:
             for statement in ("row WHERE entry", "shard WHERE entry", "entry WHERE key"):
                 database.execute(f"DELETE FROM {statement} = ?", (key,))
         shutil.rmtree(folder / key, ignore_errors=True)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
     return True
 
 
@@ -123,20 +96,3 @@ def sweep(catalogue: Catalogue, folder: Path, *, age: float = ABANDONED_SECONDS)
         with suppress(OSError):
             if path.relative_to(folder).as_posix() not in known and time.time() - path.stat().st_mtime >= age:
                 path.unlink()
-
-
-def _open(folder: Path, key: str) -> int:
-    return os.open(folder / f"{key}.lease", os.O_RDWR | os.O_CREAT, 0o600)
-
-
-def _in_use(folder: Path, key: str) -> bool:
-    if not fcntl:
-        return True
-    descriptor = _open(folder, key)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

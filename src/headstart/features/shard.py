@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,8 +31,8 @@ _DTYPES = {
 }
 
 
-def write_shard(path: Path, rows: Sequence[Row], ragged: Sequence[str], examples: Sequence[str]) -> str:
-    """Write one row an example to `path` and return the file's checksum."""
+def write_shard(folder: Path, rows: Sequence[Row], ragged: Sequence[str], examples: Sequence[str]) -> tuple[Path, str]:
+    """Write one row an example to a new file in `folder`, and return it and its checksum, which is in its name."""
     from safetensors.numpy import save
 
     arrays: dict[str, np.ndarray] = {}
@@ -45,8 +46,26 @@ def write_shard(path: Path, rows: Sequence[Row], ragged: Sequence[str], examples
         lengths = [len(row[long]) for row in rows]
         arrays["offsets"] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     data = save(arrays, metadata={"examples": " ".join(examples)})
+    checksum = xxhash.xxh3_128(data).hexdigest()
+    path = folder / f"{checksum}-{uuid.uuid4().hex[:8]}.safetensors"
     write_durably(path, data)
-    return xxhash.xxh3_128(data).hexdigest()
+    return path, checksum
+
+
+def checksum_in(path: Path) -> str:
+    """Return the checksum that a shard had when it was named."""
+    return path.stem.partition("-")[0]
+
+
+def examples_of(path: Path) -> tuple[str, ...]:
+    """Return the hashes of a shard's examples in order, as it says itself; none where it is too damaged to say."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, path.stat().st_size)))
+        return tuple(header["__metadata__"]["examples"].split())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ()
 
 
 class Shard:

@@ -26,7 +26,7 @@ class ImagePreprocess(Preprocess):
     def __init__(self, processor: Any) -> None:
         self.processor = processor
         settings = {k: v for k, v in processor.to_dict().items() if k != "image_processor_type"}
-        state = f"image {json.dumps(settings, sort_keys=True, default=str)}"
+        state = f"image {type(processor).__name__} {json.dumps(settings, sort_keys=True, default=str)}"
         self.fingerprint = xxhash.xxh3_128(state.encode()).hexdigest()
 
     @classmethod
