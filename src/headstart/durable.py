@@ -106,7 +106,7 @@ def no_space(path: Path, needed_bytes: int) -> NoSpace:
     free = shutil.disk_usage(next(folder for folder in path.parents if folder.exists())).free
     return NoSpace(
         f"the disk is full: `{path}` needs {needed_bytes:,} bytes and {free:,} are free",
-        "free some space, or set HEADSTART_CACHE to a folder on a larger disk",
+        "free some space, or name a folder on a larger disk: HEADSTART_CACHE for the cache, --output-dir for a model",
     )
 
 

@@ -9,6 +9,7 @@ stands for features already: then there is no backbone, and the head is all that
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -52,6 +53,13 @@ _LONGEST_NAME = 4096  # characters of a path; what is longer is a text
 
 class UnfitTargets(DataError, ValueError):
     """Targets that nothing can be learnt from; scikit-learn expects a ValueError."""
+
+
+def _refuse_missing(y: Any) -> None:
+    """Raise where a target is None or NaN; among texts NumPy would make a class `nan` of it."""
+    for place, one in enumerate(np.asarray(y, dtype=object).ravel()):
+        if one is None or (isinstance(one, float) and math.isnan(one)):
+            raise UnfitTargets(f"the target at {place} is missing", "leave such examples out")
 
 
 class Estimator(ClassifierMixin, BaseEstimator):
@@ -145,6 +153,7 @@ class Estimator(ClassifierMixin, BaseEstimator):
         """Set `classes_` and return the name of each target."""
         if y is None:
             raise UnfitTargets("the estimator requires y to be passed, but the target y is None", "give the classes")
+        _refuse_missing(y)
         y = column_or_1d(y, warn=True)
         check_consistent_length(X, y)
         check_classification_targets(y)

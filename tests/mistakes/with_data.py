@@ -177,6 +177,7 @@ def _(here: Path, patch: pytest.MonkeyPatch) -> None:
 
 mistake(TABLES, "A column is misspelt", "fit reviews.csv --label-column lable")(table)
 mistake(TABLES, "Text and label are swapped", "fit reviews.csv --text-column label --label-column text")(table)
+mistake(TABLES, "Data to check have no such column", "check reviews.csv --label-column mood")(table)
 mistake(TABLES, "One column is named for two things", "fit reviews.csv --text-column label")(table)
 mistake(TABLES, "The column of groups is misspelt", "fit reviews.csv --group-column author")(table)
 

@@ -57,6 +57,8 @@ def recipe(text: str) -> Arrange:
     return arrange
 
 
+mistake(OPTIONS, "A second model to compare with is forgotten", f"compare {MODEL}")(nothing)
+mistake(OPTIONS, "No time is given to a ranking", "rank reviews.csv --budget 0")(table)
 mistake(OPTIONS, "A setting of a recipe is misspelt", "fit reviews.csv --recipe quick.toml")(recipe("epoch = 3"))
 mistake(OPTIONS, "A number of a recipe is in quotes", "fit reviews.csv --recipe quick.toml")(recipe('epochs = "3"'))
 mistake(OPTIONS, "A recipe has headings", "fit reviews.csv --recipe quick.toml")(recipe("[training]\nepochs = 3"))
@@ -131,6 +133,7 @@ mistake(MODELS, "An input is not there", f"predict {MODEL} new.csv")(nothing)
 mistake(MODELS, "A text is empty", f"predict {MODEL} --text ''")(nothing)
 mistake(MODELS, "A second text is given to a model that reads one", f"predict {MODEL} --text a --text-pair b")(nothing)
 mistake(MODELS, "Pictures are given to a model of texts", f"predict {MODEL} photos")(photos)
+mistake(MODELS, "The model to run again is misspelt", f"reproduce {MODEL}s")(nothing)
 mistake(MODELS, "There is no report", f"report {NETWORK}")(nothing)
 mistake(MODELS, "A model is pushed without a network", f"push {MODEL} me/reviews")(nothing)
 

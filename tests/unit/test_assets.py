@@ -185,6 +185,19 @@ def test_a_failing_client_is_quoted(monkeypatch, tmp_path: Path) -> None:
         clients.fetch(APT, dest, asset="photos")
 
 
+@pytest.mark.parametrize(
+    ("said", "error", "words"),
+    [
+        ("ERROR: Could not install: [Errno 28] No space left on device", NoSpace, "toy-data` needs 1 bytes"),
+        ("ERROR: Exception:\nTraceback\nOSError: broken pipe", NetworkError, "broken pipe"),
+    ],
+)
+def test_the_cause_is_found_in_what_a_client_says(monkeypatch, tmp_path: Path, said: str, error, words: str) -> None:
+    dest = fake_client(monkeypatch, tmp_path, "npm", f"printf '%b' '{said}' >&2; exit 1")
+    with pytest.raises(error, match=words):
+        clients.fetch(replace(APT, client="npm"), dest, asset="photos")
+
+
 def test_users_are_told_to_update_the_package_lists(monkeypatch, tmp_path: Path) -> None:
     dest = fake_client(monkeypatch, tmp_path, "apt-get", "exit 100")
     monkeypatch.setattr(clients.os, "geteuid", lambda: 1000)

