@@ -11,7 +11,7 @@ from headstart import console
 from headstart.cli.contract import Device, Json, LabelColumns, TextColumn, TextPairColumn, trained_columns
 from headstart.cli.evaluate import metric_lines
 
-CLASSES = 5  # in which the two differ most
+CLASSES, MATTERS = 5, 0.05  # shown at most, and by how much F1 must differ in them
 
 
 def command(
@@ -46,7 +46,7 @@ def _lines(found: dict[str, Any], a: str, b: str) -> Iterator[str]:
     for name, folder in (("a", a), ("b", b)):
         yield f"{name.upper()}  {folder}"
         yield from (f"     {line}" for line in metric_lines(found[name]))
-    differing = [one for one in found["per_class"] if one["a"] != one["b"]][:CLASSES]
+    differing = [one for one in found["per_class"] if abs(one["a"] - one["b"]) >= MATTERS][:CLASSES]
     if differing:
         yield "F1 where they differ most:"
     for one in differing:
