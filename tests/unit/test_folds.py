@@ -15,6 +15,9 @@ from headstart import api
 from headstart import model as model_module
 from headstart.data.split import assign_folds
 from headstart.errors import DataError, UsageError
+from headstart.training.adapt import Adapted
+from headstart.training.folds import settle_by_folds, vectors_of
+from headstart.training.loop import pooled_vectors
 from headstart.training.recipe import Recipe
 from headstart.types import Example
 from networks import write_network
@@ -113,3 +116,42 @@ def test_several_labels_are_judged_with_the_thresholds_of_their_folds(tmp_path: 
     assert record.task == "text-multilabel"
     assert record.metrics["eval_f1_micro"] >= 0.5
     assert record.test_examples == 40
+
+
+def test_a_linear_head_is_settled_on_what_heads_say_that_have_not_learnt_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where texts say nothing of the label, heads that know the answers would be right far more often than chance."""
+    kept: list[Adapted] = []
+
+    def settle(*given: Any) -> Adapted:
+        kept.append(settle_by_folds(*given))
+        return kept[-1]
+
+    monkeypatch.setattr(api, "settle_by_folds", settle)
+    random = np.random.default_rng(0)
+    rows = [row | {"label": str(random.integers(2)), "group": str(n // 2)} for n, row in enumerate(reviews(120))]
+    record = fit(tmp_path, write_table(tmp_path / "a.csv", rows), folds=0, baselines=False)
+    held_out = kept[0].held_out
+    assert held_out is not None
+    assert len(held_out.labelled) == record.sizes["train"] + record.sizes["validation"]
+    assert (held_out.logits.argmax(1) == held_out.labelled.targets).mean() < 0.65
+    assert {held_out.labelled.features.examples[place].split for place in held_out.labelled.indices} == {
+        "train", "validation",
+    }  # fmt: skip
+
+
+def test_what_the_head_read_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from headstart.evaluation import growth
+
+    seen: list[bool] = []
+
+    def compared(trainable: Any, adapted: Adapted, splits: Any) -> np.ndarray:
+        found = vectors_of(trainable, adapted, splits)
+        again = pooled_vectors(adapted.probe or trainable, splits.outside_test)
+        seen.append(np.allclose(found, again, atol=1e-5))
+        return found
+
+    monkeypatch.setattr(growth, "vectors_of", compared)
+    fit(tmp_path, write_reviews(tmp_path / "a.csv", 60), folds=0, freeze=2, baselines=False)
+    assert seen == [True]

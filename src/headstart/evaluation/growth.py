@@ -16,8 +16,8 @@ from headstart.evaluation.paired import difference_of
 from headstart.intervals import bootstrap, proportion
 from headstart.record import Growth, Point
 from headstart.tasks.contract import Task
-from headstart.training.folds import few_folds
-from headstart.training.loop import DEFAULT_STRENGTH, Labelled, pooled_vectors
+from headstart.training.folds import few_folds, folds_of, vectors_of
+from headstart.training.loop import DEFAULT_STRENGTH
 
 if TYPE_CHECKING:
     from headstart.evaluation.measure import Run
@@ -31,30 +31,20 @@ _RESAMPLES = 300
 
 def growth_of(run: Run) -> Growth:
     """Return the score by the number of training examples, or why it was not measured."""
-    examples = run.features.examples
-    places = np.array([place for place, example in enumerate(examples) if example.split != "test"], dtype=np.int64)
-    if len(places) < FEWEST:
-        return Growth(
-            missing=f"it takes at least {FEWEST} examples outside the test split, and there are {len(places)}"
-        )
+    pool = run.splits.outside_test
+    if len(pool) < FEWEST:
+        return Growth(missing=f"it takes at least {FEWEST} examples outside the test split, and there are {len(pool)}")
     fold_of = few_folds(run.dataset, run.recipe, run.earlier)
     if not fold_of:
         return Growth(missing="there are too few groups to judge some by what was learnt from the others")
-    folds = np.array([fold_of.get(examples[place].name, -1) for place in places])
-    pool = Labelled(run.features, places, run.task.encode([examples[place] for place in places]))
-    vectors = pooled_vectors(run.adapted.probe or run.trainable, pool)
+    vectors = vectors_of(run.trainable, run.adapted, run.splits)
     if vectors.size * run.task.outputs > _MOST_NUMBERS:
-        return Growth(missing=f"{len(places):,} examples are too many to learn from again and again in a few seconds")
-    groups = np.arange(len(places)) if pool.groups is None else np.unique(pool.groups, return_inverse=True)[1]
+        return Growth(missing=f"{len(pool):,} examples are too many to learn from again and again in a few seconds")
+    groups = np.arange(len(pool)) if pool.groups is None else np.unique(pool.groups, return_inverse=True)[1]
     return measured(
-        run.task,
-        vectors,
-        pool.targets,
-        folds,
-        groups,
-        strength=run.adapted.strength or DEFAULT_STRENGTH,
-        balance=run.recipe.balance,
-    )
+        run.task, vectors, pool.targets, folds_of(pool, fold_of), groups, balance=run.recipe.balance,
+        strength=run.adapted.solved.strength or DEFAULT_STRENGTH,
+    )  # fmt: skip
 
 
 def measured(

@@ -21,6 +21,7 @@ from headstart.training.loop import (
     UNKEPT,
     HeldOut,
     Labelled,
+    Solved,
     predict_logits,
     solve_head,
     train_thawed,
@@ -36,6 +37,13 @@ class Splits:
     validation: Labelled | None
     test: Labelled | None
 
+    @property
+    def outside_test(self) -> Labelled:
+        """Train and then validation, as one."""
+        parts = [part for part in (self.train, self.validation) if part is not None]
+        indices, targets = ([getattr(part, name) for part in parts] for name in ("indices", "targets"))
+        return Labelled(self.train.features, np.concatenate(indices), np.concatenate(targets))
+
 
 @dataclass(frozen=True)
 class Adapted:
@@ -43,7 +51,7 @@ class Adapted:
 
     Attributes:
         history: all events. seed_scores: the validation metric of each seed.
-        strength: of the head's solution, None where an earlier head stayed. held_out: what the task was settled on.
+        solved: how the head was solved, before blocks were thawed. held_out: what the task was settled on.
         probe: the state of the linear probe, before blocks were thawed; None where none were. probe_task: the task
             as it was settled for the probe.
     """
@@ -52,7 +60,7 @@ class Adapted:
     seed_scores: list[float]
     probe: TrainablePart | None
     probe_task: Task
-    strength: float | None
+    solved: Solved
     held_out: HeldOut | None
 
 
@@ -73,15 +81,13 @@ def adapt(
         history.append(event)
         listener(event)
 
-    strength, held_out = _heard(
-        solve_head(trainable, task, recipe, train=splits.train, validation=splits.validation), hear
-    )
+    solved = _heard(solve_head(trainable, task, recipe, train=splits.train, validation=splits.validation), hear)
     if not len(trainable.blocks):
-        return Adapted(history, [], None, task, strength, held_out)
+        return Adapted(history, [], None, task, solved, solved.held_out)
     probe, probe_task = copy.deepcopy(trainable), copy.copy(task)
     if splits.validation is None and not epochs_chosen:  # nothing says when to stop
         recipe = recipe.replace(epochs=min(recipe.epochs, DEFAULT_EPOCHS))
-    outcomes = []
+    held_out, outcomes = None, []
     for seed in range(recipe.seed, recipe.seed + recipe.seeds):
         trainable.load_state_dict(probe.state_dict())
         for event in train_thawed(
@@ -95,12 +101,10 @@ def adapt(
         held_out = HeldOut(splits.validation, predict_logits(trainable, splits.validation))
         task.settle(held_out.logits, splits.validation.targets)
     scores = [metrics[f"eval_{task.metric}"] for metrics, _ in outcomes if len(metrics) > 1]
-    return Adapted(history, scores, probe, probe_task, strength, held_out)
+    return Adapted(history, scores, probe, probe_task, solved, held_out)
 
 
-def _heard(
-    events: Generator[EpochEnded, None, tuple[float | None, HeldOut | None]], hear: Callable[[EpochEnded], None]
-) -> tuple[float | None, HeldOut | None]:
+def _heard(events: Generator[EpochEnded, None, Solved], hear: Callable[[EpochEnded], None]) -> Solved:
     """Hand on all events, and return what came with their end."""
     while True:
         try:

@@ -121,6 +121,19 @@ def few_folds(dataset: Dataset, recipe: Recipe, earlier: Earlier | None) -> dict
         return {}
 
 
+def folds_of(labelled: Labelled, fold_of: Mapping[str, int]) -> np.ndarray:
+    """Return the fold of each example, [N], -1 for those that are always learnt from."""
+    return np.array([fold_of.get(labelled.features.examples[index].name, -1) for index in labelled.indices])
+
+
+def vectors_of(trainable: TrainablePart, adapted: Adapted, splits: Splits) -> np.ndarray:
+    """Return what the linear head reads of `splits.outside_test`, before blocks were thawed."""
+    if not adapted.solved.vectors:
+        return pooled_vectors(adapted.probe or trainable, splits.outside_test)
+    train, *validation = adapted.solved.vectors
+    return np.concatenate([train[: len(splits.train)], *validation])  # behind the examples themselves are views
+
+
 def settle_by_folds(
     trainable: TrainablePart, adapted: Adapted, splits: Splits, fold_of: Mapping[str, int], task: Task, recipe: Recipe
 ) -> Adapted:
@@ -132,20 +145,19 @@ def settle_by_folds(
     Args:
         fold_of: the fold of each example by name, none for what is always learnt from.
     """
-    validation, strength = splits.validation, adapted.strength
+    validation, strength = splits.validation, adapted.solved.strength
     if validation is None or strength is None or len(trainable.blocks) or splits.train.features.views or not fold_of:
         return adapted
-    features, places = splits.train.features, np.concatenate([splits.train.indices, validation.indices])
-    whole = Labelled(features, places, np.concatenate([splits.train.targets, validation.targets]))
-    folds = np.array([fold_of.get(features.examples[place].name, -1) for place in places])
-    vectors, judged, rows = pooled_vectors(trainable, whole), [], []
+    whole, vectors = splits.outside_test, vectors_of(trainable, adapted, splits)
+    folds = folds_of(whole, fold_of)
+    judged, rows = [], []
     for fold in np.unique(folds[folds >= 0]):
         known, asked = folds != fold, np.flatnonzero(folds == fold)
         weight, bias = task.solve(vectors[known], whole.targets[known], strength=strength, balance=recipe.balance)
         judged.append(asked)
         rows.append(vectors[asked] @ weight.T + bias)
     chosen = np.concatenate(judged)
-    held_out = HeldOut(Labelled(features, places[chosen], whole.targets[chosen]), np.concatenate(rows))
+    held_out = HeldOut(Labelled(whole.features, whole.indices[chosen], whole.targets[chosen]), np.concatenate(rows))
     task.settle(held_out.logits, held_out.labelled.targets)
     return replace(adapted, held_out=held_out)
 

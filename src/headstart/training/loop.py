@@ -76,6 +76,22 @@ class HeldOut:
     logits: np.ndarray
 
 
+@dataclass(frozen=True)
+class Solved:
+    """What came out of solving a head.
+
+    Attributes:
+        strength: that validation chose, None where an earlier head stays.
+        held_out: what was said of the validation split before it was learnt from, None without one.
+        vectors: [N, D], what the linear layer reads of train and of validation; none for a row a step, [N, T, D],
+            which takes too much room to be kept.
+    """
+
+    strength: float | None
+    held_out: HeldOut | None
+    vectors: list[np.ndarray]
+
+
 @torch.no_grad()
 def predict_logits(trainable: TrainablePart, labelled: Labelled) -> np.ndarray:
     """Return the head's raw outputs for a split, [N, K] or [N, T, K], in evaluation mode."""
@@ -103,32 +119,30 @@ def stacked(batches: Sequence[np.ndarray]) -> np.ndarray:
 
 def solve_head(
     trainable: TrainablePart, task: Task, recipe: Recipe, *, train: Labelled, validation: Labelled | None
-) -> Generator[EpochEnded, None, tuple[float | None, HeldOut | None]]:
+) -> Generator[EpochEnded, None, Solved]:
     """Give the head's linear layer its exact solution; the strength is chosen on validation.
 
     Where nothing is trained after it (no thawed blocks), the solution is taken on train and validation together,
     with the strength that validation chose: the split has then done its work. A head that was trained before, with
     the same classes, stays where it does better on validation than any solution.
-
-    Returns:
-        the strength, None where the earlier head stays, and what was said of the validation split before it was
-        learnt from, None without one.
     """
-    judged = None
-    vectors, targets = pooled_vectors(trainable, train), train.targets
+    read, targets = [pooled_vectors(trainable, train)], [train.targets]
     best: float | None = DEFAULT_STRENGTH
+    held_out = None
     if validation is not None:
-        held_out = pooled_vectors(trainable, validation)
-        best, judged = yield from _choose_strength(trainable, task, recipe, vectors, train, held_out, validation)
-        if not len(trainable.blocks):
-            vectors, targets = stacked([vectors, held_out]), np.concatenate([targets, validation.targets])
+        read.append(pooled_vectors(trainable, validation))
+        targets.append(validation.targets)
+        best, held_out = yield from _choose_strength(trainable, task, recipe, read[0], train, read[1], validation)
+    learnt = slice(0, 1) if len(trainable.blocks) else slice(None)
     if best is not None:
-        weight, bias = task.solve(vectors, targets, strength=best, balance=recipe.balance)
+        weight, bias = task.solve(
+            stacked(read[learnt]), np.concatenate(targets[learnt]), strength=best, balance=recipe.balance
+        )
         with torch.no_grad():
             trainable.head.linear.weight.copy_(torch.from_numpy(weight))
             trainable.head.linear.bias.copy_(torch.from_numpy(bias))
     trainable.eval()
-    return best, judged
+    return Solved(best, held_out, read if read[0].ndim == 2 else [])
 
 
 def _choose_strength(
