@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headstart.durable import write_durably
 from headstart.record import Control, Record
-from headstart.reporting import conclusions, wording
+from headstart.reporting import certainty, conclusions, wording
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -136,7 +136,10 @@ def _how_good(record: Record) -> str:
     rows += [(wording.baseline_name(name), control) for name, control in wording.known(record)]
     lines = [f"| Model | {wording.metric_name(record.first_metric).capitalize()} | 95 % interval | |"]
     lines += ["|---|--:|--:|---|", *(_row(name, control, record.first_metric) for name, control in rows)]
-    return f"{headline}\n\n" + "\n".join(lines)
+    sure = (
+        [certainty.calibration(record), certainty.abstention(record)] if certainty.states_probabilities(record) else []
+    )
+    return "\n\n".join(part for part in (headline, "\n".join(lines), " ".join(sure)) if part)
 
 
 def _row(name: str, control: Control, metric: str) -> str:
