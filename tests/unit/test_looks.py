@@ -48,7 +48,9 @@ def test_a_folder_that_cannot_be_written_costs_the_count_alone(folder: Path) -> 
 
 
 def test_a_damaged_count_is_said_and_begun_anew(folder: Path) -> None:
-    for damage in ("{", "[]", json.dumps({"looks": [{"at": 1}], "seen": {}}), '{"looks": [], "seen": {"a": "x"}}'):
+    entry = {"at": "yesterday", "by": "fit", "examples": 1, "of_test": 1}
+    wrong = ({"looks": [{"at": 1}], "seen": {}}, {"looks": [], "seen": {"a": "x"}}, {"looks": [entry], "seen": {}})
+    for damage in ("{", "[]", "[" * 100_000, *map(json.dumps, wrong)):
         (folder / LOOKS).write_text(damage)
         notes: list[Note] = []
         assert count_look(folder, ["a"], by="evaluate", tested_on=[], listener=notes.append).times(["a"]) == 1

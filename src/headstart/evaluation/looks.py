@@ -105,8 +105,11 @@ def read_looks(folder: Path, *, listener: Listener = ignore) -> Looks:
         return Looks()
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return Looks(tuple(Look(**one) for one in found["looks"]), {str(k): int(v) for k, v in found["seen"].items()})
-    except (ValueError, KeyError, TypeError, AttributeError):
+        looks = tuple(Look(**one) for one in found["looks"])
+        for look in looks:
+            datetime.fromisoformat(look.at)
+        return Looks(looks, {str(hashed): int(times) for hashed, times in found["seen"].items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         listener(Note(f"`{path}` is damaged: how often the test examples were looked at is counted anew"))
         return Looks()
 
