@@ -22,6 +22,7 @@ class Repository:
 
     files: dict[str, bytes] = field(default_factory=dict)
     private: bool = False
+    gated: bool = False
 
     @property
     def commit(self) -> str:
@@ -101,6 +102,9 @@ class _Handler(BaseHTTPRequestHandler):
         if repository is None or repository.private and token != TOKEN:
             # Without a token the hub does not even say whether a repository exists.
             self._send({"error": "Invalid username or password."}, 404 if token == TOKEN else 401, "RepoNotFound")
+            return None
+        if repository.gated:
+            self._send({"error": "Access to this repository is restricted."}, 403, "GatedRepo")
             return None
         return repository
 

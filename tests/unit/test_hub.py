@@ -113,6 +113,16 @@ def test_what_is_not_there_is_named(hub: Hub, name: str, says: str) -> None:
         open_backbone(name)
 
 
+def test_a_gated_repository_and_one_without_a_network_are_told_apart(hub: Hub) -> None:
+    hub.repositories["toys/gated"] = Repository(gated=True)
+    with pytest.raises(ModelError, match="asks for your agreement") as caught:
+        open_backbone("toys/gated")
+    assert "HF_TOKEN" in caught.value.hint
+    hub.repositories["toys/notes"] = Repository({"README.md": b"# Notes"})
+    with pytest.raises(ModelError, match="holds no network"):
+        open_backbone("toys/notes")
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("org/name", True), ("org/name@main", True), ("org/name@refs/pr/1", True), ("name", False), ("./org/name", False),
@@ -170,6 +180,13 @@ def test_pushing_needs_a_token_and_a_model(hub: Hub, model_folder: Path, monkeyp
         client.push(model_folder, "me/my-model")
     assert "HF_TOKEN" in caught.value.hint
     assert not hub.repositories.keys() - {"toys/tiny-bert"}
+
+
+def test_a_hub_that_cannot_be_reached_is_named(hub: Hub, model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    for call in (lambda: client.download("toys/other"), lambda: client.push(model_folder, "me/my-model")):
+        with pytest.raises(NetworkError, match="cannot be reached"):
+            call()
 
 
 def test_a_mirror_that_is_none_is_named(hub: Hub, model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
