@@ -23,7 +23,8 @@ SCRIPTS = sorted(
     path for folder in ("src", "scripts", "tests", "examples", "benchmarks") for path in (ROOT / folder).rglob("*.py")
 )
 
-# What runs code out of a file, or writes where an archive says. Of the product, the restricted unpickler is the one exception.
+# What runs code out of a file, or writes where an archive says. In the product the restricted unpickler is the one
+# exception.
 UNSAFE = {
     "torch.load",
     "torch.hub.load",

@@ -26,7 +26,7 @@ from headstart.backbones.contract import Family, load_network
 from headstart.checkpoints.contract import Checkpoint, files_of
 from headstart.checkpoints.conversion import convert_once, float32
 from headstart.cut import Block, Features
-from headstart.data.media import audio_seconds
+from headstart.data.isolation import audio_seconds
 from headstart.errors import UnreadableFile
 from headstart.preprocess.audio import AudioPreprocess
 from headstart.types import Example, Spec

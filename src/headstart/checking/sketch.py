@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.data.media import audio_seconds, open_audio, open_image
+from headstart.data.isolation import audio_seconds, open_audio, open_image
 from headstart.errors import UnreadableFile
 from headstart.events import Listener, Progress, ignore
 from headstart.types import Example, Kind, Skipped

@@ -42,7 +42,7 @@ def open_image(path: Path) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def open_audio(path: Path, rate: int, *, max_seconds: float | None = None) -> np.ndarray:
+def open_audio(path: Path, rate: int = 16_000, *, max_seconds: float | None = None) -> np.ndarray:
     """Decode a recording as `media.open_audio` does: float32 samples [T].
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from headstart.data.media import audio_seconds
+from headstart.data.isolation import audio_seconds
 from headstart.errors import HeadstartError
 from headstart.intervals import Interval, bootstrap, proportion
 from headstart.record import Section, Table

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.data.media import open_audio, open_image
+from headstart.data.isolation import open_audio, open_image
 from headstart.errors import HeadstartError
 from headstart.record import Judged, Record
 from headstart.reporting.wording import excerpt

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.data.media import open_audio
+from headstart.data.isolation import open_audio
 from headstart.evaluation.simple.contract import Descriptor
 from headstart.preprocess.contract import Preprocess
 from headstart.types import Example

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.data.media import open_image
+from headstart.data.isolation import open_image
 from headstart.evaluation.simple.contract import Descriptor
 from headstart.preprocess.contract import Preprocess
 from headstart.types import Example
