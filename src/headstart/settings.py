@@ -82,7 +82,7 @@ def require_fitting(folder: Path, settings: Settings, *, blocks: int, names: Map
         raise CheckpointError(
             f"`{path}` says `freeze = {settings.freeze}`, and the network has {blocks} blocks", _WAY_OUT
         )
-    expected, found = list(settings.task.output_names), [str(name) for name in names.values()]
+    expected, found = list(settings.task.output_names), [str(names[number]) for number in sorted(names, key=int)]
     if expected and found != expected:
         raise CheckpointError(
             f"`{path}` names the classes {_listed(expected)}, and config.json {_listed(found)}",
