@@ -15,8 +15,9 @@ from headstart import api
 from headstart import model as model_module
 from headstart.data.split import assign_folds
 from headstart.errors import DataError, UsageError
+from headstart.tasks.classification import Classification
 from headstart.training.adapt import Adapted
-from headstart.training.folds import settle_by_folds, vectors_of
+from headstart.training.folds import _calibrated, settle_by_folds, vectors_of
 from headstart.training.loop import pooled_vectors
 from headstart.training.recipe import Recipe
 from headstart.types import Example
@@ -155,3 +156,16 @@ def test_what_the_head_read_is_read_once(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(growth, "vectors_of", compared)
     fit(tmp_path, write_reviews(tmp_path / "a.csv", 60), folds=0, freeze=2, baselines=False)
     assert seen == [True]
+
+
+def test_each_fold_is_calibrated_on_the_others() -> None:
+    """Labels of one fold that all its answers miss change the temperature of the others, and not its own."""
+    random = np.random.default_rng(0)
+    task = Classification("text", ["a", "b"])
+    raw = [3 * random.normal(size=(200, 2)) for _ in range(3)]
+    targets = [(random.random(200) < 1 / (1 + np.exp((one[:, 0] - one[:, 1]) / 2))).astype(int) for one in raw]
+    before = _calibrated(task, raw, targets)
+    after = _calibrated(task, raw, [1 - raw[0].argmax(1), *targets[1:]])
+    assert np.array_equal(before[0], after[0])
+    assert np.abs(after[1]).mean() < 0.7 * np.abs(before[1]).mean() < 0.5 * np.abs(raw[1]).mean()
+    assert task.temperature is None

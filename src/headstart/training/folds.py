@@ -35,8 +35,8 @@ class OutOfFold:
 
     Attributes:
         task: as it was before any fold settled it. judged: those examples.
-        logits: one row each, as if one task had settled all folds; `raw` before that; `calibrated` only by the
-            temperature of each fold.
+        logits: one row each, as if one task had settled all folds; `raw` before that; `calibrated` by the temperature
+            that all other folds ask for.
         probe, uninformed: the same for the linear probe, and for answers without looking.
         scores: the first metric in each fold. epochs: after how many the thawed part was best, the median.
         folds: of each example of the features; negative where it was always learnt from.
@@ -61,7 +61,6 @@ class _Fold:
     indices: np.ndarray
     logits: np.ndarray
     raw: np.ndarray
-    calibrated: np.ndarray
     probe: np.ndarray
     uninformed: np.ndarray
     score: float
@@ -90,11 +89,21 @@ def cross_validate(
     return OutOfFold(
         task=copy.deepcopy(task), judged=Labelled(features, indices, targets[indices]),
         logits=stacked([one.logits for one in found]), raw=stacked([one.raw for one in found]),
-        calibrated=stacked([one.calibrated for one in found]),
+        calibrated=stacked(_calibrated(task, [one.raw for one in found], [targets[one.indices] for one in found])),
         probe=stacked([one.probe for one in found]), uninformed=stacked([one.uninformed for one in found]),
         scores=[one.score for one in found], epochs=max(1, round(float(np.median([one.epochs for one in found])))),
         folds=np.asarray(folds),
     )  # fmt: skip
+
+
+def _calibrated(task: Task, raw: list[np.ndarray], targets: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the logits of each fold, calibrated on those of the others."""
+    found = []
+    for fold, logits in enumerate(raw):
+        settled, others = copy.deepcopy(task), [n for n in range(len(raw)) if n != fold]
+        settled.settle(stacked([raw[n] for n in others]), np.concatenate([targets[n] for n in others]))
+        found.append(settled.calibrated(logits))
+    return found
 
 
 def train_on_all(
@@ -204,7 +213,7 @@ def _trained(trainable: TrainablePart, splits: Splits, task: Task, recipe: Recip
     probe = raw if adapted.probe is None else predict_logits(adapted.probe, test)
     uninformed = np.broadcast_to(task.uninformed(splits.train.targets), raw.shape)
     return _Fold(
-        test.indices, task.pooled(raw), raw, task.calibrated(raw), adapted.probe_task.pooled(probe), uninformed,
+        test.indices, task.pooled(raw), raw, adapted.probe_task.pooled(probe), uninformed,
         task.metrics(raw, test.targets, intervals=False)[f"eval_{task.metric}"], _best_epoch(adapted.history),
     )  # fmt: skip
 
