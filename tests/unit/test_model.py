@@ -32,6 +32,7 @@ from headstart.model import GENERIC_CLASS, Model
 from headstart.types import Label, Skipped
 from headstart.verify import one_by_one
 from networks import FAMILIES, random_backbone, write_examples, write_network
+from samples import reviews, write_table
 
 FREEZE = 2
 # Families whose stream is normalised by their last block only.
@@ -458,6 +459,16 @@ def test_settings_that_cannot_be_are_told_with_the_value(
         api.load(folder)
     assert words in caught.value.message
     assert "headstart.toml" in caught.value.message
+
+
+@pytest.mark.slow
+def test_more_than_ten_classes_keep_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headstart.model._verify", lambda *_: None)
+    monkeypatch.setenv("HEADSTART_CACHE", str(tmp_path / "cache"))
+    rows = [row | {"label": f"class {n % 12}"} for n, row in enumerate(reviews(24))]
+    data, network = write_table(tmp_path / "many.csv", rows), write_network(tmp_path / "network")
+    made = api.fit(data, backbone=str(network), freeze="all", baselines=False, output_dir=tmp_path / "model")
+    assert api.load(tmp_path / "model").labels == made.labels
 
 
 def test_a_model_of_one_text_takes_no_pairs(folder: Path) -> None:

@@ -188,7 +188,7 @@ def score(value: float | None, metric: str) -> str:
     if value is None or not math.isfinite(value):
         return "unknown"
     if metric in _BOUNDED:
-        return f"{value:.2f}"
+        return f"{round(value, 2) + 0.0:.2f}"  # never `-0.00`
     return percent(value) if in_percent(metric) else readable(value)
 
 
