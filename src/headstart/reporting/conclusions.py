@@ -84,13 +84,13 @@ def data(record: Record) -> str:
     named = [f"{one['count']:,} {one['kind'].replace('-', ' ')}" for one in record.problems[:LISTED_PROBLEMS]]
     rest = len(record.problems) - LISTED_PROBLEMS
     more = [f"{rest} more kind{'' if rest == 1 else 's'} of problems"] if rest > 0 else []
-    found = f"Found in the data: {wording.listed([*named, *more])}; `headstart check` shows them."
+    found = f"Found in the data: {wording.listed([*named, *more])}; the command headstart check shows them."
     share = record.duplicates_across_splits.get("test_share")
     if not share:
         return found
     return (
-        f"{wording.percent(share)} of the test examples are also in another split, or nearly: the score is too good by "
-        f"what was learnt by heart. {found}"
+        f"{wording.percent(share)} of the test examples are also in another split, or nearly: the score may be too good "
+        f"by what was learnt by heart. {found}"
     )
 
 
