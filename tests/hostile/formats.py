@@ -224,10 +224,10 @@ def _checkpoint(reader: str, *writers: Callable[[Path], Path], tokens: tuple[byt
 
         read(file, reader)
 
-    return Target(f"weights{_ENDINGS[reader]}", seeds, read, Mutator(tokens))
+    return Target(f"weights{ENDINGS[reader]}", seeds, read, Mutator(tokens))
 
 
-_ENDINGS = {
+ENDINGS = {
     "tflite": ".tflite", "gguf": ".gguf", "safetensors_folder": ".safetensors", "torch_pickle": ".pth",
     "ctranslate2": ".bin", "onnx_initialisers": ".onnx",
 }  # fmt: skip

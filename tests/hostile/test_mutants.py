@@ -16,7 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from hostile.formats import FORMATS
+from headstart.checkpoints.contract import READERS
+from headstart.data.media import SUFFIXES
+from headstart.data.table import TableFormat
+from headstart.registry import plugins
+from hostile.formats import ENDINGS, FORMATS
 from hostile.mutator import Mutator, repaired_ogg, repaired_png
 
 MUTANTS = int(os.environ.get("HEADSTART_MUTANTS", "1000"))
@@ -71,6 +75,17 @@ def test_mutants_are_read_or_refused(name: str, tmp_path: Path) -> None:
     # Damage that is always noticed, or never, would try nothing behind the first check.
     counts = Counter(one.what for one in found)
     assert min(counts["read"], counts["refused"]) >= MUTANTS // 200, counts
+
+
+def test_every_format_that_is_read_has_mutants() -> None:
+    files = [Path(target.file) for target in FORMATS.values()]
+    for kind in SUFFIXES:
+        assert {path.suffix for path in files} >= SUFFIXES[kind] - {".jpeg"}
+    for name, one in plugins("data.formats").items():
+        if isinstance(one, TableFormat):
+            assert any(path.suffix in one.suffixes for path in files), name
+    assert set(READERS) == set(ENDINGS)
+    assert {path.suffix for path in files} >= set(ENDINGS.values())
 
 
 def test_mutants_are_the_same_everywhere() -> None:
