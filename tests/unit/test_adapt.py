@@ -18,6 +18,7 @@ from headstart.heads.contract import make_head
 from headstart.registry import plugin
 from headstart.tasks.classification import Classification
 from headstart.training.adapt import Splits, adapt, labelled_splits
+from headstart.training.folds import left_linear
 from headstart.training.loop import DEFAULT_EPOCHS, predict_logits
 from headstart.training.recipe import Recipe
 from networks import numbers, random_backbone
@@ -120,3 +121,16 @@ def test_training_needs_training_examples(tmp_path: Path) -> None:
     )
     with pytest.raises(HeadstartError):
         labelled_splits(only_test, np.zeros(4, np.int64))
+
+
+def test_blocks_that_have_moved_are_told_from_those_that_were_put_back(tmp_path: Path) -> None:
+    part, features = prepared(tmp_path)
+    adapted = run(part, splits_of(features))
+    assert adapted.probe is not None
+    part.load_state_dict(adapted.probe.state_dict())
+    assert left_linear(part, adapted)
+    with torch.no_grad():
+        next(iter(part.blocks[0].parameters())).add_(1e-3)
+    assert not left_linear(part, adapted)
+    head_only, features = prepared(tmp_path, "all")
+    assert left_linear(head_only, run(head_only, splits_of(features)))

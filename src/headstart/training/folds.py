@@ -143,19 +143,29 @@ def vectors_of(trainable: TrainablePart, adapted: Adapted, splits: Splits) -> np
     return np.concatenate([train[: len(splits.train)], *validation])  # behind the examples themselves are views
 
 
+def left_linear(trainable: TrainablePart, adapted: Adapted) -> bool:
+    """Say whether the head's solution on the pre-trained blocks is what was kept, also where thawing gained nothing."""
+    if adapted.probe is None:
+        return True
+    before = adapted.probe.state_dict()
+    return all(torch.equal(tensor, before[name]) for name, tensor in trainable.state_dict().items())
+
+
 def settle_by_folds(
     trainable: TrainablePart, adapted: Adapted, splits: Splits, fold_of: Mapping[str, int], task: Task, recipe: Recipe
 ) -> Adapted:
     """Settle the task of a head that learns from train and validation alike on what all of these say, fold by fold.
 
     The validation split alone is often a few dozen examples; by folds each example is judged by a head that has not
-    learnt from it. Where blocks were thawed, an earlier head stayed, or views were learnt from, nothing changes.
+    learnt from it. Where thawed blocks have moved, an earlier head stayed, or views were learnt from, nothing changes.
 
     Args:
         fold_of: the fold of each example by name, none for what is always learnt from.
     """
     validation, strength = splits.validation, adapted.solved.strength
-    if validation is None or strength is None or len(trainable.blocks) or splits.train.features.views or not fold_of:
+    if validation is None or strength is None or splits.train.features.views or not fold_of:
+        return adapted
+    if not left_linear(trainable, adapted):
         return adapted
     whole, vectors = splits.outside_test, vectors_of(trainable, adapted, splits)
     folds = folds_of(whole, fold_of)
