@@ -153,6 +153,15 @@ def test_the_search_finds_what_is_unsafe(source):
     assert unsafe_uses(source)
 
 
+def test_processes_of_ours_import_nothing_from_the_folder_that_the_user_is_in():
+    """`python -m` looks there first, unless -P says not to; pip runs in a folder that is empty."""
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.List) and node.elts and name_of(node.elts[0]) == "sys.executable":
+                words = [word.value for word in node.elts if isinstance(word, ast.Constant)]
+                assert "-P" in words or "pip" in words, f"{file}:{node.lineno}"
+
+
 def test_no_prints_no_asserts():
     for file in FILES:
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
