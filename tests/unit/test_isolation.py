@@ -15,7 +15,7 @@ import soundfile
 from PIL import Image
 
 from headstart.data import isolation, media
-from headstart.errors import MissingExtra, UnreadableFile
+from headstart.errors import MachineError, MissingExtra, UnreadableFile
 from samples import tone, write_photos
 
 # Read by Python as it starts: decoders that fail as the name of the file says.
@@ -98,6 +98,14 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         isolation.open_audio(tmp_path / "a.wav", 16_000)
 
 
+def test_a_process_that_cannot_start_is_no_fault_of_the_file(
+    tmp_path: Path, sabotaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "startup/numpy.py").write_text("raise ImportError")
+    with pytest.raises(MachineError, match="does not start"):
+        isolation.open_image(sabotaged)
+
+
 def test_a_crash_costs_one_file(sabotaged: Path) -> None:
     with pytest.raises(UnreadableFile, match=r"made its decoder crash \(SIGSEGV\)"):
         isolation.open_image(renamed(sabotaged, "crash.png"))
@@ -112,7 +120,7 @@ def test_a_process_that_the_system_ended_gets_another_try(sabotaged: Path) -> No
 
 def test_a_decoder_that_does_not_end_is_ended(sabotaged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolation, "SECONDS_AT_MOST", 1.0)
-    with pytest.raises(UnreadableFile, match="run for more than 1 s"):
+    with pytest.raises(UnreadableFile, match="kept its decoder busy for 1 s"):
         isolation.open_image(renamed(sabotaged, "hang.png"))
 
 

@@ -41,7 +41,9 @@ CALLS: Mapping[str, Callable[..., np.ndarray]] = {"image": image, "audio": audio
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer every request, in order."""
+    """Say that the process is ready, and answer every request, in order."""
+    answers.write(b"{}\n")
+    answers.flush()
     for line in requests:
         call, path, *rest = json.loads(line)
         head, array = _answer(call, Path(path), rest)

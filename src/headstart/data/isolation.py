@@ -13,13 +13,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
-from headstart.errors import MissingExtra, UnreadableFile
+from headstart.errors import MachineError, MissingExtra, UnreadableFile
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,7 +35,7 @@ def open_image(path: Path) -> Image.Image:
 
     Raises:
         UnreadableFile: as there, or its decoder crashed or took too long.
-        MissingExtra: Pillow is not installed.
+        MissingExtra: Pillow is not installed. MachineError: no process can be started.
     """
     pixels = _ask("image", path)
     from PIL import Image
@@ -47,7 +48,7 @@ def open_audio(path: Path, rate: int = 16_000, *, max_seconds: float | None = No
 
     Raises:
         UnreadableFile: as there, or its decoder crashed or took too long.
-        MissingExtra: soundfile or soxr is not installed.
+        MissingExtra: soundfile or soxr is not installed. MachineError: no process can be started.
     """
     return _ask("audio", path, rate, max_seconds)
 
@@ -72,6 +73,11 @@ class _Worker:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )  # fmt: skip
+        if not cast(BufferedReader, self._process.stdout).readline():
+            self.close()
+            raise MachineError(
+                "the process that decodes files does not start", "python -m headstart.data.decode_worker says why"
+            )
 
     def ask(self, request: list[Any]) -> tuple[dict[str, Any], np.ndarray]:
         """Return the head of the answer and its array, or raise _Ended."""
@@ -108,7 +114,7 @@ _inherited: list[_Worker] = []
 
 
 def _ask(call: str, path: Path, *rest: Any) -> np.ndarray:
-    status = 0
+    status, started = 0, time.monotonic()
     for _ in range(ATTEMPTS):
         worker = _taken()
         try:
@@ -116,6 +122,8 @@ def _ask(call: str, path: Path, *rest: Any) -> np.ndarray:
         except _Ended as ended:
             status = ended.status
             worker.close()
+            if time.monotonic() - started >= SECONDS_AT_MOST:
+                raise UnreadableFile(path, f"kept its decoder busy for {SECONDS_AT_MOST:g} s") from None
             continue
         except BaseException:
             worker.close()  # its next answer would be the one to this question
@@ -141,8 +149,6 @@ def _checked(path: Path, head: dict[str, Any], array: np.ndarray) -> np.ndarray:
 
 
 def _told(status: int) -> str:
-    if status == -signal.SIGKILL:
-        return f"run for more than {SECONDS_AT_MOST:g} s, or out of memory"
     return f"crash ({signal.Signals(-status).name})" if status < 0 else f"stop with exit status {status}"
 
 
