@@ -81,17 +81,12 @@ def plant_photos(folder: Path, half: str, draw: random.Random) -> Truth:
     files = [path for path in walk(folder) if path.suffix == ".png"]
     files = [path for path in files if in_half(path.read_bytes(), half)]
     draw.shuffle(files)
-    ways = [jpeg, scaled, cropped, brightened]
-    for number, path in enumerate(files[: EXACT + NEAR]):
-        other = "train" if path.parts[-3] == "test" else "test"
-        target = folder / other / path.parent.name / f"planted-{number}.png"
-        if number < EXACT:
-            shutil.copyfile(path, target)
-            made = "exact"
-        else:
-            way = ways[number % len(ways)]
-            target, made = way(open_image(path), draw, target), way.__name__
-        truth.add(name_in(folder, target), name_in(folder, path), made)
+    for number, path in enumerate(files[:EXACT]):
+        plant_exact(folder, path, number, truth)
+    for number, path in enumerate(files[EXACT : EXACT + NEAR]):
+        way = [jpeg, scaled, cropped, brightened][number % 4]
+        altered = way(open_image(path), draw, place_of_copy(folder, path, EXACT + number))
+        truth.add(name_in(folder, altered), name_in(folder, path), way.__name__)
     flip_folders(folder, files[EXACT + NEAR :], truth, draw)
     return truth
 
@@ -104,6 +99,18 @@ def flip_folders(folder: Path, files: list[Path], truth: Truth, draw: random.Ran
         other = draw.choice([name for name in classes if name != path.parent.name])
         target = path.rename(folder / "train" / other / f"flipped-{path.parent.name}-{path.name}")
         truth.flipped.add(name_in(folder, target))
+
+
+def plant_exact(folder: Path, path: Path, number: int, truth: Truth) -> None:
+    target = place_of_copy(folder, path, number)
+    shutil.copyfile(path, target)
+    truth.add(name_in(folder, target), name_in(folder, path), "exact")
+
+
+def place_of_copy(folder: Path, path: Path, number: int) -> Path:
+    """Return where a copy goes: into the same class of the other split."""
+    other = "train" if path.parts[-3] == "test" else "test"
+    return folder / other / path.parent.name / f"planted-{number}{path.suffix}"
 
 
 def name_in(folder: Path, path: Path) -> str:
@@ -199,18 +206,13 @@ def plant_voice_commands(folder: Path, half: str, draw: random.Random) -> Truth:
     shutil.copytree(assets.get("voice-commands"), folder, ignore=shutil.ignore_patterns("*.md", "*.json", "copyright*"))
     files = [path for path in walk(folder) if path.suffix == ".wav" and in_half(path.read_bytes(), half)]
     draw.shuffle(files)
-    ways = [encoded, louder, noisier, shifted]
-    for number, path in enumerate(files[: EXACT + NEAR]):
-        other = "train" if path.parts[-3] == "test" else "test"
-        target = folder / other / path.parent.name / f"planted-{number}.wav"
-        if number < EXACT:
-            shutil.copyfile(path, target)
-            made = "exact"
-        else:
-            way = ways[number % len(ways)]
-            samples, rate = soundfile.read(path)
-            target, made = way(samples, rate, draw, target), way.__name__
-        truth.add(name_in(folder, target), name_in(folder, path), made)
+    for number, path in enumerate(files[:EXACT]):
+        plant_exact(folder, path, number, truth)
+    for number, path in enumerate(files[EXACT : EXACT + NEAR]):
+        way = [encoded, louder, noisier, shifted][number % 4]
+        samples, rate = soundfile.read(path)
+        altered = way(samples, rate, draw, place_of_copy(folder, path, EXACT + number))
+        truth.add(name_in(folder, altered), name_in(folder, path), way.__name__)
     return truth
 
 

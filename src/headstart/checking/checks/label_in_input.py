@@ -17,22 +17,10 @@ class LabelInInput(Check):
     name = "label-in-input"
 
     def find(self, evidence: Evidence) -> Iterator[Problem]:
-        text = evidence.dataset.kind == "text"
-        labels = {label: words_of(label.replace("_", " ")) for label in evidence.dataset.labels}
-        own, other, asked = [], [], 0
-        for example in evidence.examples:
-            label = evidence.label(example)
-            if label is None:
-                continue
-            asked += 1
-            named = _named(_words(example), labels)
-            if label in named:
-                own.append(Case((example.name,), f"`{label}`"))
-            elif len(named) == 1:
-                other.append(Case((example.name,), f"labelled `{label}`, called `{named[0]}`", suggestion=named[0]))
-        if not asked or len(labels) < 2 or len(own) < MOST * asked:
+        own, other, asked = _sorted_by_name(evidence)
+        if not asked or len(evidence.dataset.labels) < 2 or len(own) < MOST * asked:
             return
-        if text:
+        if evidence.dataset.kind == "text":
             yield Problem(
                 "label-in-text", "The label stands in the text",
                 "Take it out, or the score will say nothing about texts in which it does not stand.",
@@ -59,6 +47,20 @@ class LabelInInput(Check):
                 label = example.target if number else next(x for x in evidence.dataset.labels if x != example.target)
                 evidence = evidence.changed(number, name=f"{example.target}/{label}-{number}.png")
         return evidence
+
+
+def _sorted_by_name(evidence: Evidence) -> tuple[list[Case], list[Case], int]:
+    """Return the examples that name their own label, those that name one other, and how many have a label."""
+    labels = {label: words_of(label.replace("_", " ")) for label in evidence.dataset.labels}
+    labelled = [(example, label) for example in evidence.examples if (label := evidence.label(example)) is not None]
+    own, other = [], []
+    for example, label in labelled:
+        named = _named(_words(example), labels)
+        if label in named:
+            own.append(Case((example.name,), f"`{label}`"))
+        elif len(named) == 1:
+            other.append(Case((example.name,), f"labelled `{label}`, called `{named[0]}`", suggestion=named[0]))
+    return own, other, len(labelled)
 
 
 def _words(example: Example) -> list[str]:
