@@ -15,6 +15,7 @@ from samples import reviews, write_photos, write_reviews, write_table
 PATHS = "Paths"
 FOLDERS = "Folders of pictures and recordings"
 TABLES = "Tables"
+PHOTOS = "reads-photos"  # a network
 TARGETS = "Labels and other targets"
 
 
@@ -137,6 +138,16 @@ def _(here: Path, patch: pytest.MonkeyPatch) -> None:
 def _(here: Path, patch: pytest.MonkeyPatch) -> None:
     renamed(here, ".txt")
     (here / "photos").rename(here / "reviews")
+
+
+@mistake(FOLDERS, "No file is what its name says", f"fit photos --backbone {PHOTOS}")
+def _(here: Path, patch: pytest.MonkeyPatch) -> None:
+    from networks import write_network
+
+    write_network(here / PHOTOS, "vit")
+    photos(here, patch)
+    for file in here.glob("photos/*/*"):
+        file.write_bytes(b"no picture, but " + file.as_posix().encode())
 
 
 @mistake(FOLDERS, "All files are empty", "fit photos")

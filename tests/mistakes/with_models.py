@@ -42,6 +42,7 @@ mistake(OPTIONS, "The head reads other features", f"{FIT} --head average")(table
 mistake(OPTIONS, "The engine is misspelt", f"{FIT} --engine opnvino")(table)
 mistake(OPTIONS, "The device is misspelt", "fit reviews.csv --device gpu")(table)
 mistake(OPTIONS, "The recipe is not there", "fit reviews.csv --recipe quick.toml")(table)
+mistake(OPTIONS, "The recipe was not given a name", "fit reviews.csv --recipe ''")(table)
 mistake(OPTIONS, "Another file is given as the recipe", "fit reviews.csv --recipe reviews.csv")(table)
 mistake(OPTIONS, "An asset is misspelt", "assets get photo")(nothing)
 mistake(OPTIONS, "Features are to be written in another format", "embed reviews.csv --output features.csv")(table)

@@ -13,6 +13,7 @@ from headstart.cli.contract import Json
 from headstart.durable import folder_appears
 from headstart.errors import DataError, UsageError, nearest
 from headstart.events import Listener, Progress
+from headstart.place import given_path
 from headstart.reporting.wording import size
 
 
@@ -27,12 +28,13 @@ def command(
     """List weights and data sets that package clients deliver, or obtain some."""
     from headstart import assets
 
-    if into and not words:
+    if into is not None and not words:
         raise UsageError("--into was given without names", "say `headstart assets get NAME... --into DIR`")
+    folder = None if into is None else given_path(into, what="--into")
     names = _obtain(words) if words else list(assets.catalogue())
-    if into:
+    if folder:
         for name in names:
-            _copy(name, Path(into))
+            _copy(name, folder)
     rows = [_row(name) for name in names]
     if as_json:
         console.say_json(rows)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from headstart import console
 from headstart.cli.contract import Device, Json, TextColumn
+from headstart.place import given_path
 
 
 def command(
@@ -25,13 +25,14 @@ def command(
     from headstart.embedding import embed, refuse_ending, write_embedding
     from headstart.training.recipe import Recipe, parse_depth
 
-    refuse_ending(Path(output))
+    file = given_path(output, what="--output")
+    refuse_ending(file)
     columns = {"text_column": text_column, "label_column": label_column}
     given: dict[str, Any] = {name: value for name, value in columns.items() if value}
     recipe = Recipe(device=device, **given)
     with console.listening() as listener:
         found = embed(data, backbone=backbone, keep=parse_depth(keep), recipe=recipe, listener=listener)
-    write_embedding(found, output)
+    write_embedding(found, file)
     count, width = found.vectors.shape
     if as_json:
         facts = {"examples": count, "width": width, "backbone": found.backbone, "keep": found.keep, "output": output}

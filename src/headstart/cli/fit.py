@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from headstart import console
 from headstart.cli.contract import Device, Json, LabelColumns, TextColumn, TextPairColumn, joined
 from headstart.errors import MissingExtra, ModelError
+from headstart.place import given_path
 
 if TYPE_CHECKING:
     from headstart.model import Model
@@ -81,7 +81,7 @@ def _recipe(file: str | None, settings: dict[str, Any]) -> Recipe:
     for depth in ("keep", "freeze"):
         if depth in given:
             given[depth] = parse_depth(given[depth])
-    recipe = Recipe.from_toml(Path(file)) if file else Recipe()
+    recipe = Recipe() if file is None else Recipe.from_toml(given_path(file, what="the recipe"))
     return recipe.replace(**given)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from headstart import console
 from headstart.cli.contract import ModelDir
 from headstart.errors import ModelError
+from headstart.place import given_path
 from headstart.record import REPORT_FILE
 
 
@@ -18,7 +18,7 @@ def command(
     open_it: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
 ) -> None:
     """Print the path of a model's report."""
-    path = Path(model_dir) / REPORT_FILE
+    path = given_path(model_dir, what="the model folder") / REPORT_FILE
     if not path.is_file():
         raise ModelError(f"`{model_dir}` holds no {REPORT_FILE}", "give a folder that `headstart fit` wrote")
     console.say(str(path))

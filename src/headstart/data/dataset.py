@@ -71,7 +71,8 @@ class Dataset:
         """
         gone = set(names)
         kept = tuple(example for example in self.examples if example.name not in gone)
-        require_classes(self.source, kept, self.skipped, self.form)
+        skipped = [*self.skipped, *(Skipped(name, "cannot be used") for name in sorted(gone))]
+        require_classes(self.source, kept, skipped, self.form)
         return replace(self, examples=kept, labels=_labels(kept, self.form))
 
     def not_judging(self, learnt: Collection[str]) -> Dataset:
