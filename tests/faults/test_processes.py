@@ -52,7 +52,7 @@ def test_eight_processes_of_which_some_are_killed_leave_every_row_right(tmp_path
         victim = draw.choice(sorted(children))
         if kills < 40 and os.waitpid(victim, os.WNOHANG) == (0, 0):
             os.kill(victim, signal.SIGKILL)
-            assert ended(victim) == KILLED
+            assert ended(victim) in (KILLED, DONE)  # it may have been about to end
             children.remove(victim)
             children.add(started(partial(fill_quietly, tmp_path / "cache")))
             kills += 1

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from caches import CHUNK, fill, names, shards
+
+from headstart.features import catalogue
 
 NAMES = names(24)
 SHARDS = len(NAMES) // CHUNK
@@ -17,7 +20,16 @@ SHARDS = len(NAMES) // CHUNK
 
 @pytest.fixture
 def good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # no test of a power cut, and most of the time
+    """A full cache. Nothing is synced, which is most of the time and matters for power cuts alone."""
+    opened = catalogue._opened
+
+    def unsynced(path: Path) -> sqlite3.Connection:
+        database = opened(path)
+        database.execute("PRAGMA synchronous = OFF")
+        return database
+
+    monkeypatch.setattr(catalogue, "_opened", unsynced)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
     assert fill(tmp_path / "good", NAMES) == len(NAMES)
     return tmp_path / "good"
 
@@ -52,7 +64,6 @@ def test_a_flipped_bit_or_a_cut_in_a_shard_costs_that_shard(copies: Iterator[Pat
         path = draw.choice(shards(folder))
         flip(path, draw.random(), draw.randrange(8)) if number % 2 else cut(path, draw.random())
         assert fill(folder, NAMES) == CHUNK, f"damage {number} was not found"
-        assert fill(folder, NAMES) == 0
 
 
 @pytest.mark.slow
@@ -62,7 +73,6 @@ def test_a_flipped_bit_or_a_cut_in_the_catalogue_serves_no_wrong_row(copies: Ite
         path = folder / "catalogue.sqlite"
         flip(path, draw.random(), draw.randrange(8)) if number % 3 else cut(path, draw.random())
         computed.append(fill(folder, NAMES))  # which compares every row
-        assert fill(folder, NAMES) == 0
     # A checksum or a name of a file that was hit costs a shard; all else is written anew from the shards.
     assert max(computed) <= 2 * CHUNK
     assert sum(map(bool, computed)) < len(computed) / 2

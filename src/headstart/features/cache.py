@@ -174,7 +174,8 @@ class Entry:
 
     def _positions(self, examples: Iterable[str]) -> dict[str, tuple[int, int]]:
         wanted = set(examples)
-        rows = self._catalogue.select("SELECT example, shard, position FROM row WHERE entry = ?", self._key)
+        # The + makes SQLite look at all rows: where a key is damaged, a search by key misses its neighbours as well.
+        rows = self._catalogue.select("SELECT example, shard, position FROM row WHERE +entry = ?", self._key)
         return {example: (shard, position) for example, shard, position in rows if example in wanted}
 
     def _open(self, shard: int) -> Shard:

@@ -73,7 +73,7 @@ class Catalogue:
         """Turn what the system or SQLite says into an error with a way out."""
         try:
             yield
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as error:
             full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
             if full or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
                 raise no_space(self._folder / NAME, _PAGES_BYTES) from error
@@ -93,6 +93,9 @@ def _opened(path: Path) -> sqlite3.Connection:
         ((verdict, *_),) = database.execute("PRAGMA quick_check(1)").fetchall()
         if verdict != "ok" or _tables(database) != _expected_tables():
             raise sqlite3.DatabaseError(_MALFORMED)
+    except UnicodeDecodeError:  # Python cannot even read what SQLite says is wrong
+        database.close()
+        raise sqlite3.DatabaseError(_MALFORMED) from None
     except sqlite3.Error:
         database.close()
         raise

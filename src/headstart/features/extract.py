@@ -22,7 +22,7 @@ from headstart.backbones.contract import Backbone
 from headstart.cut import Features, FrozenPart
 from headstart.data.dataset import content_hash
 from headstart.engines.contract import Engine, Runner
-from headstart.errors import HeadstartError, ModelError, UnreadableFile
+from headstart.errors import HeadstartError, MachineError, ModelError, UnreadableFile
 from headstart.events import Forecast, Listener, Note, Progress, ignore
 from headstart.features.cache import Entry, FeatureCache
 from headstart.features.shard import Row, Shard
@@ -33,6 +33,7 @@ from headstart.types import Example, Skipped, Spec
 BATCH = 16
 _SHARD_BYTES = 64 << 20
 _SHARD_SECONDS = 10.0  # a kill loses no more than this
+_ROUNDS = 3  # of computing everything, as damage may ask for; then something is wrong
 _FREE_SHARE = 0.8  # of the free disk that a cache may fill
 _LIBRARIES = {"transformers": "transformers", "pillow": "PIL", "soundfile": "soundfile", "soxr": "soxr"}
 
@@ -214,6 +215,8 @@ class _Fill:
                 todo = [first_of[one] for one in self.entry.missing(mine)]  # since then others may have stored some
                 if not self._run(sorted(todo, key=lambda e: (-self.backbone.preprocess.size(e), e.name))):
                     return False
+            if self.computed > _ROUNDS * len(first_of):
+                raise MachineError(f"the cache `{self.entry.folder}` loses what is stored in it", "remove it")
             theirs = wanted - mine
             if theirs:
                 self.listener(Note(f"another run is computing {len(theirs):,} of the same features; waiting for it"))
