@@ -89,8 +89,8 @@ def data(record: Record) -> str:
     if not share:
         return found
     return (
-        f"{wording.percent(share)} of the test examples are also in another split, or nearly: the score may be too good "
-        f"by what was learnt by heart. {found}"
+        f"{wording.percent(share)} of the test examples are also in another split, or nearly: the score may be too "
+        f"good by what was learnt by heart. {found}"
     )
 
 
