@@ -52,6 +52,7 @@ def sample_record(kind: str = "image", **changes: Any) -> Record:
         counts={split: dict.fromkeys(labels, n) for split, n in (("train", 50), ("validation", 10), ("test", 32))},
         skipped=[{"name": f"{labels[0]}/broken.jpg", "error": "is truncated"}],
         shortened=3 if kind == "text" else 0,
+        learning_seconds=35.9,
         seconds={"prepare": 1.9, "frozen_pass": 14.2, "train": 21.7, "evaluate": 2.4, "total": 68.0},
         cache={"hits": 0, "computed": 460, "bytes": 86_507_520},
         passes_avoided=4140,

@@ -54,6 +54,7 @@ def folder_appears(folder: Path, needed_bytes: int = 0) -> Iterator[Path]:
             made.mkdir()
             yield made
             for path in (*made.rglob("*"), made):
+                _let_read(path, as_in=made)
                 sync(path)
             try:
                 os.replace(made, folder)
@@ -61,6 +62,12 @@ def folder_appears(folder: Path, needed_bytes: int = 0) -> Iterator[Path]:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
             sync(folder.parent)
+
+
+def _let_read(file: Path, *, as_in: Path) -> None:
+    """Let those read a file who may read its folder: safetensors writes files for their owner alone."""
+    if file.is_file() and not file.is_symlink():
+        file.chmod(file.stat().st_mode | as_in.stat().st_mode & 0o444)
 
 
 MAKING = ".making-"

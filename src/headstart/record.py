@@ -204,6 +204,7 @@ class Record:
         history: one entry an epoch, as events.EpochEnded.
         sections: what the task shows of the test examples.
         judged: all test examples. counts: examples by split and class. sizes: examples by split.
+        learning_seconds: what the frozen pass over all examples, found ones included, and the training take.
         folds: of a cross-validation: `count`, and `scores`, the first metric in each; else empty. The metrics are
             then those of all examples together, each judged by a model that had not seen it.
         pipeline: what transformers' pipelines call the task.
@@ -256,6 +257,7 @@ class Record:
     depths: list[dict[str, Any]] = field(default_factory=list)
     seed_scores: list[float] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
+    learning_seconds: float = 0.0
     folds: dict[str, Any] = field(default_factory=dict)
     pipeline: str = ""
     verdict: Verdict | None = None

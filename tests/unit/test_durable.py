@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.durable import saying_what_failed, write_durably
+from headstart.durable import folder_appears, saying_what_failed, write_durably
 from headstart.errors import MachineError, NoSpace
 
 # Every step of a write that a kill can fall on.
@@ -107,3 +107,11 @@ def test_a_full_disk_is_recognised_in_what_safetensors_says(tmp_path: Path) -> N
 def test_what_the_system_did_not_say_stays_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), saying_what_failed(tmp_path / "file", 7):
         raise ZeroDivisionError
+
+
+def test_who_may_read_a_new_folder_may_read_its_files(tmp_path: Path) -> None:
+    with folder_appears(tmp_path / "model") as made:
+        made.chmod(0o750)
+        (made / "weights").write_bytes(b"1")
+        (made / "weights").chmod(0o600)
+    assert (tmp_path / "model" / "weights").stat().st_mode & 0o777 == 0o640

@@ -328,3 +328,10 @@ def test_drawing_leaves_matplotlib_as_it_was():
     before = dict(rcParams)
     render(sample_record())
     assert dict(rcParams) == before
+
+
+def test_the_time_beside_the_controls_is_that_of_learning() -> None:
+    """Not that of the whole run, most of which went into the controls."""
+    page = render(sample_record("image", learning_seconds=83.0, seconds={"total": 6000.0}))
+    row = page[page.index('<tr class="own"><th scope="row">Adapted model') :]
+    assert row[: row.index("</tr>")].endswith("<td>1\N{NO-BREAK SPACE}min 23\N{NO-BREAK SPACE}s</td>")

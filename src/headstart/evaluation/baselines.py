@@ -55,7 +55,7 @@ def _linear_probe(run: Run, test: Labelled, logits: np.ndarray) -> Answers:
 def _from_scratch(run: Run, test: Labelled) -> Baselines:
     """Train the same network from random weights; the longer run first, so that the other has its learning rate."""
     # Written down first: a run that goes on after a kill gives its controls the same time.
-    spent = run.decide("seconds of controls", lambda: run.features.pass_seconds + run.stages.seconds["train"])
+    spent = run.decide("seconds of controls", lambda: run.learning_seconds)
     found: Baselines = {}
     with FromScratch(run.backbone, run.task, run.model.head.name, keep=run.keep, recipe=run.recipe,
                      features=run.features, listener=run.listener) as scratch:  # fmt: skip

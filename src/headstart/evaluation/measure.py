@@ -84,6 +84,11 @@ class Run:
     decide: Decide = anew
     resumed_from: dict[str, Any] | None = None
 
+    @property
+    def learning_seconds(self) -> float:
+        """What the frozen pass over all examples, found ones included, and the training take."""
+        return self.features.pass_seconds + self.stages.seconds["train"]
+
 
 def measure(run: Run) -> Record:
     """Read the test split, for the only time in a run, and return all that is known of it."""
@@ -95,7 +100,8 @@ def measure(run: Run) -> Record:
     run.stages.end("evaluate")
     seconds = run.stages.seconds | {"total": sum(run.stages.seconds.values())}
     return Record(
-        folds=_folds(run), task=task.full_name, kind=dataset.kind, first_metric=f"eval_{task.metric}",
+        folds=_folds(run), learning_seconds=run.learning_seconds, task=task.full_name,
+        kind=dataset.kind, first_metric=f"eval_{task.metric}",
         backbone=run.backbone.name, blocks=len(run.backbone.blocks), keep=run.keep, freeze=model.freeze,
         head=model.head.name, labels=dataset.labels,
         metrics=None if logits is None or test is None else task.metrics(logits, test.targets, groups=test.groups),

@@ -81,7 +81,7 @@ def data(record: Record) -> str:
     """Return what is wrong with the data, and how much of the score that may touch; empty where nothing was found."""
     if not record.problems:
         return ""
-    named = [f"{one['count']:,} {one['kind'].replace('-', ' ')}" for one in record.problems[:LISTED_PROBLEMS]]
+    named = [f"{one['kind'].replace('-', ' ')} ({one['count']:,})" for one in record.problems[:LISTED_PROBLEMS]]
     rest = len(record.problems) - LISTED_PROBLEMS
     more = [f"{rest} more kind{'' if rest == 1 else 's'} of problems"] if rest > 0 else []
     found = f"Found in the data: {wording.listed([*named, *more])}; the command headstart check shows them."

@@ -162,7 +162,7 @@ def test_control(record: Record) -> Control | None:
         return None
     ends = [find(record.metrics or {}, f"{record.first_metric}_ci_{end}") for end in ("low", "high")]
     low, high = (value if end is None else end for end in ends)
-    return Control(value, low, high, seconds=record.seconds.get("total", 0.0))
+    return Control(value, low, high, seconds=record.learning_seconds)
 
 
 def known(record: Record) -> list[tuple[str, Control]]:
