@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headstart.data.dataset import Dataset, open_dataset
-from headstart.errors import DataError, UsageError
+from headstart.errors import CheckpointError, DataError, ModelError, UsageError
 from headstart.events import Note
 from headstart.features.cache import FeatureCache, open_cache
 from headstart.ranking import measuring, search
@@ -132,18 +132,35 @@ def test_a_second_ranking_computes_no_frozen_pass(
     assert [(one.cut, one.score) for one in second.candidates] == [(one.cut, one.score) for one in first.candidates]
 
 
-def test_a_backbone_that_cannot_be_opened_is_left_out_with_the_reason(
-    dataset: Dataset, cache: FeatureCache, tmp_path: Path
+def test_a_backbone_that_was_named_must_be_there(
+    dataset: Dataset, cache: FeatureCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "empty").mkdir()
-    found = ranked(dataset, cache, tmp_path / "empty", write_network(tmp_path / "one"))
-    assert list(found.left_out) == [str(tmp_path / "empty")]
-    assert "is no checkpoint" in found.left_out[str(tmp_path / "empty")]
+    monkeypatch.setattr(search, "measure_depths", None)  # it is said before anything is measured
+    with pytest.raises(ModelError, match="there is no backbone `minilm-l7`") as caught:
+        ranked(dataset, cache, write_network(tmp_path / "one"), "minilm-l7")
+    assert "minilm-l6" in caught.value.hint
 
 
-def test_none_that_can_be_opened_is_an_error(dataset: Dataset, cache: FeatureCache) -> None:
-    with pytest.raises(DataError, match="there is no backbone `minilm-l7`"):
-        ranked(dataset, cache, "minilm-l7")
+def test_what_is_not_here_is_left_out_with_the_way_to_it(dataset: Dataset, cache: FeatureCache) -> None:
+    with pytest.raises(DataError, match="assets get minilm-l6"):
+        ranked(dataset, cache)
+
+
+def test_of_the_catalogue_what_cannot_be_opened_is_left_out(
+    dataset: Dataset, cache: FeatureCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, network = search.open_backbone, str(write_network(tmp_path / "one"))
+
+    def damaged(name: str, **settings: object) -> object:
+        if name == "minilm-l3":
+            raise CheckpointError("the weights are damaged", "obtain them again")
+        return plain(network, **settings)
+
+    monkeypatch.setattr(search, "open_backbone", damaged)
+    monkeypatch.setattr(search.assets, "present", lambda name: True)
+    found = ranked(dataset, cache)
+    assert found.left_out == {"minilm-l3": "the weights are damaged"}
+    assert {one.backbone for one in found.candidates} == {network}
 
 
 def test_a_budget_too_small_for_anything_gives_what_fits(dataset: Dataset, cache: FeatureCache, tmp_path: Path) -> None:
@@ -154,9 +171,10 @@ def test_a_budget_too_small_for_anything_gives_what_fits(dataset: Dataset, cache
     assert any(isinstance(event, Note) and "40 of" in event.text for event in heard)
 
 
-def test_no_budget_is_refused(dataset: Dataset, cache: FeatureCache) -> None:
-    with pytest.raises(UsageError, match="budget of 0 minutes"):
-        ranked(dataset, cache, "one", minutes=0)
+@pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
+def test_no_budget_is_refused(dataset: Dataset, cache: FeatureCache, minutes: float) -> None:
+    with pytest.raises(UsageError, match=f"budget of {minutes:g} minutes"):
+        ranked(dataset, cache, "one", minutes=minutes)
 
 
 def test_a_task_of_words_is_refused(dataset: Dataset, cache: FeatureCache, monkeypatch: pytest.MonkeyPatch) -> None:

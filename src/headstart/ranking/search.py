@@ -7,9 +7,10 @@ AISTATS, arXiv:1502.07943.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from headstart import assets
 from headstart.backbones import open_backbone
@@ -66,7 +67,7 @@ def rank_backbones(
     Raises:
         UsageError: the task gives each step an output, or the budget is none. DataError: there are too few examples.
     """
-    if minutes <= 0:
+    if not 0 < minutes < math.inf:
         raise UsageError(f"a budget of {minutes:g} minutes is none", "give --budget some minutes")
     search = _Search(_conditions(dataset, recipe, cache, listener), Budget(60 * minutes))
     search.measure(backbones)
@@ -130,28 +131,38 @@ class _Search:
         """Measure every depth of these backbones, or of the fitting ones of the catalogue.
 
         Raises:
-            DataError: none of them could be measured.
+            HeadstartError: one that was named cannot be opened. DataError: none of them could be measured.
         """
-        recipe, dataset = self.conditions.recipe, self.conditions.dataset
-        for name in dict.fromkeys(names) or self._of_the_catalogue(dataset.kind):
+        named = [self._open(name) for name in dict.fromkeys(names)]  # all, before the first is measured
+        for backbone in named or self._of_the_catalogue(self.conditions.dataset.kind):
             try:
-                backbone = open_backbone(name, examples=dataset.examples, device=resolve_device(recipe.device))
                 count = self._count(backbone)
                 self.found += measure_depths(backbone, self.conditions, self.conditions.examples[:count])
-                self.backbones[name], self.counts[name] = backbone, count
+                self.backbones[backbone.name], self.counts[backbone.name] = backbone, count
             except HeadstartError as error:
-                self.left_out[name] = error.message
+                self.left_out[backbone.name] = error.message
         if not self.found:
             reasons = "; ".join(f"`{name}`: {reason}" for name, reason in self.left_out.items())
             raise DataError(f"no backbone could be measured: {reasons or 'none is here'}", "name one with --backbones")
 
-    def _of_the_catalogue(self, kind: Kind) -> list[str]:
-        """Return the backbones that are here, the smallest first, and note the others that read this kind of data."""
+    def _open(self, name: str) -> Backbone:
+        dataset, device = self.conditions.dataset, resolve_device(self.conditions.recipe.device)
+        return open_backbone(name, examples=dataset.examples, device=device)
+
+    def _of_the_catalogue(self, kind: Kind) -> Iterator[Backbone]:
+        """Yield the backbones that are here, the smallest first, and note the others that read this kind of data."""
         families = [family.name for family in plugins("backbones").values() if family.kind == kind]
         fitting = {name: one for name, one in assets.catalogue().items() if one.family in families}
-        absent = [name for name in fitting if not assets.present(name)]
-        self.left_out.update({name: f"not here: `headstart assets get {name}` obtains it" for name in absent})
-        return sorted(fitting.keys() - absent, key=lambda name: fitting[name].parameters)
+        for name in sorted(fitting, key=lambda name: fitting[name].parameters):
+            if not assets.present(name):
+                self.left_out[name] = f"not here: `headstart assets get {name}` obtains it"
+                continue
+            try:
+                backbone = self._open(name)
+            except HeadstartError as error:
+                self.left_out[name] = error.message
+            else:
+                yield backbone
 
     def _count(self, backbone: Backbone) -> int:
         """Return on how many examples the backbone can be measured within its share of the budget.
