@@ -14,6 +14,7 @@ from headstart.cli import main
 from headstart.device import resolve_device
 from headstart.errors import DataError
 from headstart.events import Note
+from headstart.ranking.candidates import Candidate, Ranking
 from headstart.types import Label, Skipped
 from records import sample_record
 
@@ -313,3 +314,38 @@ def test_a_reader_that_leaves_early_is_no_bug(tmp_path):
     command = f"{sys.executable} -m headstart models | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert done.stderr == ""
+
+
+@pytest.fixture
+def ranking(api):
+    """Let `rank` give two candidates, the recommended one trained."""
+
+    def candidate(name, **other):
+        return Candidate(name, 4, 4, "mean", 0.8, 0.7, 0.9, seconds=2.0, bytes=10, measures={"logme": 0.5}, **other)
+
+    def rank(data, *, listener, **options):
+        api.called = options
+        return Ranking(
+            (candidate("minilm-l6", confirmed=True), candidate("minilm-l3")), "eval_accuracy",
+            {"measured": ["minilm-l6", "minilm-l3"], "largest": ["minilm-l6", "minilm-l3"], "published": []},
+            {"own": "not here"}, examples=90, available=100, seconds=5.0,
+        )  # fmt: skip
+
+    api.rank = rank
+    return api
+
+
+def test_rank_prints_the_promised_keys(ranking, headstart_says):
+    code, out, _ = headstart_says("rank", "data", "--backbones", "minilm-l6, minilm-l3", "--budget", "2", "--json")
+    said = json.loads(out)
+    assert code == 0
+    assert {"ranking", "orders", "seconds"} <= set(said)
+    assert [row["backbone"] for row in said["ranking"]] == ["minilm-l6", "minilm-l3"]
+    assert (ranking.called["backbones"], ranking.called["budget"]) == (["minilm-l6", "minilm-l3"], 2.0)
+
+
+def test_rank_ends_with_the_command_that_takes_the_best(ranking, headstart_says):
+    _, out, _ = headstart_says("rank", "my data")
+    assert out.splitlines()[-1] == "headstart fit 'my data' --backbone minilm-l6 --keep 4 --freeze 4 --head mean"
+    assert "left out: own, not here" in out
+    assert "0.700-0.900" in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,10 +42,10 @@ def command(
     if as_json:
         console.say_json(ranking.to_json())
         return
-    _say(ranking)
+    _say(ranking, data)
 
 
-def _say(ranking: Ranking) -> None:
+def _say(ranking: Ranking, data: str) -> None:
     console.say_table(_HEADER, [_cells(one) for one in ranking.candidates[:_SHOWN]])
     hidden = len(ranking.candidates) - _SHOWN
     if hidden > 0:
@@ -56,8 +57,11 @@ def _say(ranking: Ranking) -> None:
     best = ranking.recommended
     console.say(
         f"\nTake {best.backbone} and read it after block {best.keep}: {best.score:.3f} [{best.ci_low:.3f}, "
-        f"{best.ci_high:.3f}] on {ranking.examples} of {ranking.available} examples, none of them a test example.\n"
-        f"headstart fit DATA --backbone {best.backbone} --keep {best.keep} --freeze {best.freeze} --head {best.head}"
+        f"{best.ci_high:.3f}] on {ranking.examples} of {ranking.available} examples, none of them a test example."
+    )
+    console.say(
+        f"headstart fit {shlex.quote(data)} --backbone {shlex.quote(best.backbone)} --keep {best.keep} "
+        f"--freeze {best.freeze} --head {best.head}"
     )
 
 
@@ -65,6 +69,7 @@ _ORDERS = {"measured": "as measured", "largest": "largest first", "published": "
 
 
 def _cells(one: Candidate) -> tuple[str, ...]:
-    how = "probed" if not one.confirmed else f"trained, {one.epochs} epochs" if one.epochs else "trained, head alone"
+    trained = f"blocks and head trained, {one.epochs} epoch{'' if one.epochs == 1 else 's'}"
+    how = "probed" if not one.confirmed else trained if one.epochs else "head trained"
     interval = f"{one.ci_low:.3f}-{one.ci_high:.3f}"
     return one.backbone, str(one.keep), str(one.freeze), one.head, f"{one.score:.3f}", interval, how
