@@ -68,3 +68,10 @@ def test_labels_are_shown_as_they_are():
 def test_usage_follows_our_own_way():
     card = render(sample_record("text"), usage="```python\npipeline(...)\n```\n")
     assert card.index("headstart.load") < card.index("pipeline(...)") < card.index("## Limits")
+
+
+def test_a_head_alone_has_learnt_from_validation_too():
+    sizes = {"train": 80, "validation": 20, "test": 50}
+    head = sample_record("image", sizes=sizes, keep=12, freeze=12)
+    assert "It learnt from 100 photos, 20 of which had first chosen" in render(head)
+    assert "It learnt from 80 photos." in render(sample_record("image", sizes=sizes, keep=12, freeze=10))

@@ -152,12 +152,21 @@ def _how_made(record: Record) -> str:
     facts = record.backbone_facts
     origin = wording.excerpt(wording.without_folders(str(facts.get("origin") or "unknown")), 200)
     weights = f"Its weights: {_escaped(origin)}; licence {_escaped(facts.get('licence') or 'unknown')}."
-    trained = record.sizes.get("train", sum(record.counts.get("train", {}).values()))
-    examples = f"It learnt from {trained:,} {wording.PLURALS[record.kind]}."
+    examples = f"It learnt from {_learnt_from(record)}."
     time = f"In all this took {wording.duration(record.seconds['total'])}." if "total" in record.seconds else ""
     recipe = "The recipe lies beside this card."
     facts_told = " ".join(part for part in (examples, time, recipe, weights) if part)
     return f"{escape(wording.cut(record), quote=False)}\n\n{facts_told}"
+
+
+def _learnt_from(record: Record) -> str:
+    """Return how many examples; a head alone is solved on the validation split too, once that has done its work."""
+    trained = record.sizes.get("train", sum(record.counts.get("train", {}).values()))
+    validation = record.sizes.get("validation", 0)
+    if record.freeze < record.keep or not validation:
+        return f"{trained:,} {wording.PLURALS[record.kind]}"
+    both = f"{trained + validation:,} {wording.PLURALS[record.kind]}"
+    return f"{both}, {validation:,} of which had first chosen how closely it fits the others"
 
 
 def _how_used(record: Record, usage: str) -> str:
