@@ -22,7 +22,7 @@ def sentences(packages: list[dict[str, Any]]) -> list[str]:
     asked = len(packages) - len(unknown)
     lines.append(f"{asked} of {len(packages)} packages were compared with the known advisories")
     if not asked:
-        lines.append("NOT AUDITED: the index that pip uses here knows no advisories; run this where pypi.org answers")
+        lines.append("NOT AUDITED: the index that pip uses here knows no advisories; run this with an index that does")
     elif unknown:
         lines.append(f"not compared: {', '.join(unknown)}")
     return lines
