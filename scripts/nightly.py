@@ -90,11 +90,15 @@ class _Case:
         return self._goes_on(f"{seconds:.3f} seconds")
 
     def _goes_on(self, what: str) -> bool:
-        same = forked(self._work) == DONE and hashes(self._folder / "run") == self._expected
-        return same or self._lost(what)
+        status = forked(self._work)
+        if status != DONE:
+            return self._lost(f"{what}: exit status {status}")
+        found = hashes(self._folder / "run")
+        other = sorted(name for name in found | self._expected if found.get(name) != self._expected.get(name))
+        return not other or self._lost(f"{what}: other bits in {', '.join(other)}")
 
     def _lost(self, what: str) -> bool:
-        sys.stdout.write(f"{self._name}: {what}: LOST\n")
+        print(f"{datetime.now(UTC):%H:%M:%S} {self._name}: {what}: LOST", flush=True)
         return False
 
 
