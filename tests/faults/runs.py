@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tqdm.std import tqdm
 
 import headstart.verify
 from headstart import api
@@ -20,6 +22,9 @@ from headstart.reporting import report
 from headstart.training import checkpoint
 from networks import FAMILIES, write_examples, write_network
 from samples import write_photos
+
+# All forks of a process share tqdm's own lock, a semaphore: a child killed while it draws a bar would stop all later ones.
+tqdm.set_lock(threading.RLock())
 
 # What is written anew with every run: times and, in the report and the card, scores of other times.
 TIMED = {"headstart.json", "report.html", "README.md", "looks.json"}

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from points import DONE, KILLED, count, forked, killed_at, spread
+from points import DONE, KILLED, count, die, forked, killed_at, spread
 from runs import CASES, Case, fit, hashes, loads, prepare, start_anew
+from tqdm.std import tqdm
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")]
 # How many points of each case are taken here; `scripts/nightly` takes more of them.
@@ -35,6 +36,15 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(case: tupl
         finished = (folder / "run").exists() and loads(folder / "run")
         assert forked(work) == DONE, f"point {at} of {points}"
         assert hashes(folder / "run") == expected, f"point {at} of {points}, finished: {finished}"
+
+
+def test_a_child_that_dies_while_it_draws_a_bar_stops_no_later_one() -> None:
+    def dies() -> None:
+        tqdm.get_lock().acquire()
+        die()
+
+    assert forked(dies) == KILLED
+    assert forked(lambda: tqdm.get_lock().acquire(), seconds=5) == DONE
 
 
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path: Path) -> None:
