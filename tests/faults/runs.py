@@ -23,7 +23,8 @@ from headstart.training import checkpoint
 from networks import FAMILIES, write_examples, write_network
 from samples import write_photos
 
-# All forks of a process share tqdm's own lock, a semaphore: a child killed while it draws a bar would stop all later ones.
+# All forks of a process share tqdm's own lock, a semaphore: a child that is killed while it draws a bar would stop all
+# later ones.
 tqdm.set_lock(threading.RLock())
 
 # What is written anew with every run: times and, in the report and the card, scores of other times.

@@ -39,12 +39,14 @@ def test_a_run_that_was_killed_ends_with_the_bits_of_one_that_was_not(case: tupl
 
 
 def test_a_child_that_dies_while_it_draws_a_bar_stops_no_later_one() -> None:
+    lock = tqdm.get_lock()  # made here, as by the first run of a case
+
     def dies() -> None:
-        tqdm.get_lock().acquire()
+        lock.acquire()
         die()
 
     assert forked(dies) == KILLED
-    assert forked(lambda: tqdm.get_lock().acquire(), seconds=5) == DONE
+    assert forked(lock.acquire, seconds=5) == DONE
 
 
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path: Path) -> None:
